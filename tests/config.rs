@@ -1,6 +1,7 @@
 //! Configuration and secret sources: layers, profiles, references, and what each mistake is told.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -5,6 +5,7 @@
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(unsafe_code, reason = "system calls")]
 
 use std::io::Read;
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -3,6 +3,7 @@
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(unsafe_code, reason = "calls the C functions as C does")]
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;

@@ -2,6 +2,7 @@
 //! whole process, so it is alone here.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use keyferry::secret::Secret;
 use keyferry::secret_sources::resolve;
 
 #[test]
+#[expect(unsafe_code, reason = "system calls")]
 fn a_command_is_heard_out_where_its_exit_code_goes_to_somebody_else() {
     // SAFETY: nothing in this process waits for a child yet.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };

@@ -130,6 +130,7 @@ impl Config {
                 self.insert(Entry::new(account, field, Layer::Program, setting));
             }
             KeyName::Plugin(name) => {
+                #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
                 check_text(ErrorKind::InvalidValue, key, value.expose())?;
                 let (key, setting) = (Cow::Owned(name), Setting::Literal(value));
                 self.insert(Entry {
@@ -146,6 +147,10 @@ impl Config {
     }
 
     /// Returns the default account: a profile's name or `default`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the name of the default account is no secret"
+    )]
     pub fn default_account(&self) -> &str {
         match self.default_account_entry().map(|entry| &entry.setting) {
             Some(Setting::Literal(name)) => name.expose(),

@@ -63,6 +63,10 @@ impl DeclaredSetting {
         let (setting, name) = match environment::find(environment, &self.variable, secret)? {
             None => return Ok(None),
             Some(Variable::Value(value, name)) => {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "checks the value against its kind"
+                )]
                 self.check(ErrorKind::Config, &name, value.expose())?;
                 (Setting::Literal(value), name)
             }
@@ -80,6 +84,10 @@ impl DeclaredSetting {
     }
 
     /// Checks an entry of this setting that was read before the plugin was loaded.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "checks the value against its kind"
+    )]
     pub(super) fn check_entry(&self, entry: &mut Entry) -> Result<()> {
         let subject = format!("{}: {}", entry.layer, entry.key);
         let refuse = |message: &str| {

@@ -94,6 +94,10 @@ pub(super) fn checked_literal(
     subject: &str,
     value: Secret,
 ) -> Result<Setting> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "checks the value against its setting"
+    )]
     field.check(kind, subject, value.expose())?;
     Ok(Setting::Literal(value))
 }

@@ -29,6 +29,10 @@ pub fn process_environment() -> Environment {
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the value is not UTF-8.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "looks for bytes that are not UTF-8"
+)]
 pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>> {
     let value = environment(name)
         .map(Secret::new)
@@ -134,6 +138,10 @@ pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
 }
 
 /// Looks up a variable and, if `takes_file`, also the variable with `_FILE` appended to its name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the path of the file is no secret"
+)]
 pub(super) fn find(
     environment: &Environment,
     name: &str,

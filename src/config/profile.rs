@@ -136,6 +136,10 @@ impl Profile {
 
     /// Returns the literal value or the default of a setting. Returns `None` for a secret, a
     /// reference or a missing value.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the setting is no secret: those are filtered out"
+    )]
     pub fn text(&self, key: &str) -> Option<&str> {
         let field = SettingDefinition::find(key).filter(|field| !field.secret)?;
         match self.setting(key) {

@@ -100,6 +100,10 @@ impl Acquisition {
 ///
 /// # Errors
 /// [`ErrorKind::InvalidResource`] if the link's secret is malformed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the key of the token holds a fingerprint of the link's secret and password"
+)]
 pub fn link_key(
     state: &EngineState,
     bound: &BoundService,

@@ -486,6 +486,10 @@ pub fn owner(bound: &BoundService, key: &TokenKey) -> Option<Fingerprint> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a fingerprint says whose a token is"
+)]
 fn named(setting: &str, value: &Secret) -> Fingerprint {
     Fingerprint::unkeyed(&[setting, value.expose()])
 }

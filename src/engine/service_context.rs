@@ -80,6 +80,10 @@ impl ServiceContext<'_> {
     }
 
     /// Returns the fingerprint of secrets that are sent together.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a fingerprint says which secrets a service refused"
+    )]
     fn fingerprint_of(&self, secrets: &[&Secret]) -> Fingerprint {
         let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
         self.state.fingerprint(self.bound(), &exposed)

@@ -1,6 +1,8 @@
 //! The functions for the MASV Agent on this machine. The agent takes no header, because it keeps
 //! the login itself. These functions return the signed-in user.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 

@@ -1,5 +1,7 @@
 //! The configuration object, from which a session is opened.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::path::Path;

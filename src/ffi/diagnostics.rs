@@ -1,5 +1,7 @@
 //! Descriptions of a session as JSON.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 

@@ -1,5 +1,7 @@
 //! The error object, which has the details of a failure.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::{CString, c_char};
 
 use crate::error::Error;

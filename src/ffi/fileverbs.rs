@@ -1,5 +1,7 @@
 //! The functions for FileVerbs. They have short names, so that FileVerbs developers find them.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::session::{self, keyferry_session};

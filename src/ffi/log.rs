@@ -1,5 +1,7 @@
 //! The log: keyferry sends its messages to one callback of the application.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
 

@@ -1,5 +1,7 @@
 //! The functions for MASV cloud. They have short names, so that MASV developers find them.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 

@@ -63,6 +63,7 @@ pub mod injection {
         !ARMED.load(Ordering::Acquire).is_null()
     }
 
+    #[expect(unsafe_code, reason = "reads a pointer that an atomic holds")]
     pub(super) fn maybe_panic(name: &str) {
         let armed = ARMED.load(Ordering::Acquire);
         // SAFETY: the pointer is NULL, or `arm` got it from `Box::into_raw` and nothing frees it.

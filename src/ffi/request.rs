@@ -1,5 +1,7 @@
 //! The request object: a resource and the requirements for its token.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::time::Duration;

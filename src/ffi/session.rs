@@ -1,5 +1,7 @@
 //! The session object: configuration, services, cache and store.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 

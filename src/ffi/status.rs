@@ -3,6 +3,8 @@
 //!
 //! The blocks 400 and 500 stay empty, because such a number would look like an HTTP status.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::{CStr, c_char};
 
 use crate::error::ErrorKind;

@@ -1,6 +1,8 @@
 //! Strings between C and Rust. Arguments are borrowed until the function returns. Returned strings
 //! belong to the caller, which frees them.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 

@@ -1,5 +1,7 @@
 //! The token object: headers, expiry and generation.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 

@@ -1,5 +1,7 @@
 //! The version of the library.
 
+#![expect(unsafe_code, reason = "C callers")]
+
 use std::ffi::{CStr, c_char};
 
 use crate::ffi::panic;

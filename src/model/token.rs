@@ -185,6 +185,10 @@ impl Token {
     /// [`ErrorKind::BadResponse`] if there is no header or more than 8, if a header's name or value
     /// is invalid, or if a part is too long.
     #[doc(hidden)]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the header's value is copied into the memory of the token, which is wiped too"
+    )]
     pub fn new(new_token: &NewToken, service: &str, id: &str, meta: TokenMeta) -> Result<Self> {
         if new_token.headers.is_empty() || new_token.headers.len() > 8 {
             return Err(bad_response(

@@ -4,6 +4,8 @@
 //! Applications can build keyferry without [`crate::sys::wiping_alloc`], so the buffers don't rely
 //! on it.
 
+#![expect(unsafe_code, reason = "calls plugins, and is called by them")]
+
 use std::ffi::c_char;
 
 use zeroize::Zeroize;

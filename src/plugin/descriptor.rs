@@ -1,5 +1,7 @@
 //! Reads a plugin's tables, checks them, and keeps the host's own copy.
 
+#![expect(unsafe_code, reason = "calls plugins, and is called by them")]
+
 use std::ffi::c_char;
 
 use super::abi;

@@ -2,6 +2,8 @@
 //!
 //! The host can't detect a dangling pointer. It checks everything else.
 
+#![expect(unsafe_code, reason = "calls plugins, and is called by them")]
+
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 

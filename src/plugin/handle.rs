@@ -1,6 +1,8 @@
 //! A loaded plugin: the data of its entry, and the state of its initialisation. `instance.rs` calls
 //! its functions.
 
+#![expect(unsafe_code, reason = "calls plugins, and is called by them")]
+
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 

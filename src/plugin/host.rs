@@ -3,6 +3,8 @@
 //! Each slot takes the id of the call in which the plugin uses it. A slot catches panics, records
 //! an invalid argument as a fault of the plugin, and checks an out-pointer before it writes to it.
 
+#![expect(unsafe_code, reason = "calls plugins, and is called by them")]
+
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -130,6 +132,10 @@ unsafe extern "C" fn get_setting(
         let value = value
             .or_else(|| declared.fallback.as_deref().map(Secret::from))
             .ok_or_else(|| not_set(declared))?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the plugin asked for a setting that it declares"
+        )]
         let buffer = copy_to_buffer(call, "get_setting", value.expose().as_bytes())?;
         if declared.kind == DeclaredKind::Secret {
             call.state.lock().secrets.push(value);
@@ -150,6 +156,10 @@ unsafe extern "C" fn exchange_slot(
         // SAFETY: the header requires that `request` points to a request that states its size.
         let request = unsafe { http_request::read_request(request) }?;
         let received = http_request::send(call, request)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the plugin reads the response to its request"
+        )]
         let body = copy_to_buffer(call, "exchange", received.body.expose().as_bytes())?;
         // SAFETY: the header requires that `response` points to a response that states its size.
         unsafe { http_request::write_response(response, u32::from(received.status), body) }
@@ -172,6 +182,10 @@ unsafe extern "C" fn new_buffer(
     })
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the plugin reads a field of a document"
+)]
 unsafe extern "C" fn json_get_text(
     id: keyferry_plugin_call,
     document: *const c_char,
@@ -230,6 +244,10 @@ unsafe extern "C" fn json_get_text(
     })
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the plugin gets its string back, quoted"
+)]
 unsafe extern "C" fn json_quote(
     id: keyferry_plugin_call,
     text: *const c_char,
@@ -347,6 +365,10 @@ unsafe extern "C" fn set_secret(
 ///
 /// # Safety
 /// `text` is NULL, or points to a string that ends in NUL.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a message of the plugin that contains a secret is dropped"
+)]
 unsafe fn read_message(
     call: &PluginCall,
     slot: &str,

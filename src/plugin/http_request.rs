@@ -3,6 +3,8 @@
 //! The request can only go to a URL below one of the plugin's URL settings. The engine sends it. If
 //! the call has read a secret, the engine treats the request as a login.
 
+#![expect(unsafe_code, reason = "calls plugins, and is called by them")]
+
 use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_request, keyferry_plugin_response};
 use super::call::PluginCall;
 use super::foreign_memory::{self, Fault};
@@ -136,6 +138,10 @@ pub(super) fn send(
             .setting(&declared.full_key)?
             .or_else(|| declared.fallback.as_deref().map(Secret::from))
             .ok_or_else(|| not_set(declared))?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the URL of the service is no secret"
+        )]
         let base = BaseUrl::parse(&format!("`{}`", declared.full_key), url.expose(), &[])?;
         let PluginRequest {
             method,

@@ -1,6 +1,8 @@
 //! Initialised plugins. The host calls `init` before the first [`Instance`] is created, and
 //! `deinit` after the last one is dropped.
 
+#![expect(unsafe_code, reason = "calls plugins, and is called by them")]
+
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -34,6 +34,7 @@ static LOADED: PerProcess<LoadedPlugins> = PerProcess::new();
 /// [`ErrorKind::UnsafeFile`] if another user could replace the file; [`ErrorKind::Plugin`] if the
 /// file can't be loaded or its entry is invalid. Both messages name the file. If the examination
 /// fails, no code of the file has run.
+#[expect(unsafe_code, reason = "reads the table that a plugin exports")]
 pub fn load(path: &Path) -> Result<&'static Plugin> {
     let refuse = |reason: &str| refused(path, reason);
     let file = path_check::open(path)?;

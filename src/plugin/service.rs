@@ -1,5 +1,7 @@
 //! [`Service`] for a plugin: its service and its secret source, with the settings of one account.
 
+#![expect(unsafe_code, reason = "calls plugins, and is called by them")]
+
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +38,10 @@ impl PluginService {
     /// # Errors
     /// [`ErrorKind::NotConfigured`] if the plugin's URL is not set; [`ErrorKind::Config`] if the
     /// URL is invalid.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the URL of the service is no secret"
+    )]
     pub fn open(instance: Arc<Instance>, profile: &Profile) -> Result<Self> {
         let plugin = instance.plugin;
         let declared = plugin
@@ -255,6 +261,10 @@ impl Service for PluginService {
             .and_then(|state| self.acquired_token(spec, "acquire", state))
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the plugin renews the token with it"
+    )]
     fn renew(
         &self,
         spec: &TokenSpec<'_>,

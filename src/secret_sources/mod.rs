@@ -95,6 +95,7 @@ fn resolve_from(
             ));
         }
     };
+    #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
     check_text(ErrorKind::SecretSource, key, secret.expose())?;
     Ok(secret)
 }

@@ -44,6 +44,7 @@ pub fn is_success(response: &Response) -> bool {
 /// [`ErrorKind::BadResponse`] if the body is not JSON, is nested too deeply, has too many values,
 /// or contains an object with a duplicate name.
 pub fn parse(service: &str, response: &Response) -> Result<Value> {
+    #[expect(clippy::disallowed_methods, reason = "the JSON parser reads the body")]
     let text = response.body.expose();
     // The error message must not quote the document.
     let bad_response = |message: &str| {
@@ -223,6 +224,10 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
 
 /// Returns whether a value consists of visible ASCII characters, as every token does. Programs
 /// treat other bytes in a header differently.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "looks for characters that no header can carry"
+)]
 pub fn is_visible_ascii(value: &Secret) -> bool {
     text::is_visible_ascii(value.expose())
 }
@@ -248,6 +253,7 @@ pub fn is_placeholder(value: &str) -> bool {
 
 /// Returns when a token expires, in seconds since 1970: its own expiry if it is a JWT, else the
 /// first of these fields that is a valid time. `None` if there is neither.
+#[expect(clippy::disallowed_methods, reason = "a JWT states its expiry")]
 pub fn expiry(token: &Secret, document: &Value, names: &[&str]) -> Option<i64> {
     jwt::expiry(token.expose()).or_else(|| {
         names
@@ -322,6 +328,10 @@ pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
 
 /// Returns whether a lower-case string contains a secret or a part of it: unchanged,
 /// percent-encoded, in hexadecimal digits or in base64.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "looks for the secret in what a service said"
+)]
 fn contains_secret(lower: &str, secret: &Secret) -> bool {
     let bytes = secret.expose().as_bytes();
     let encode = |is_literal: &dyn Fn(u8) -> bool, prefix: &str| -> String {
@@ -366,6 +376,10 @@ fn contains_secret(lower: &str, secret: &Secret) -> bool {
         })
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "looks for parts of the secret in what a service said"
+)]
 fn shares_substring(text: &[u8], form: &Secret, width: usize) -> bool {
     let form = form.expose().as_bytes();
     let width = form.len().min(width);
@@ -383,6 +397,7 @@ pub fn printable(text: &str) -> String {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 mod tests {
     use serde_json::json;
 

@@ -1,5 +1,7 @@
 //! A [`Context`] for the tests of the services: settings, tokens, and scripted responses in order.
 
+#![expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -58,6 +58,7 @@ impl Lookup<'_> {
 
     /// Returns the cached or stored token of a resource that has this value. The value may have its
     /// scheme in front, as in the header.
+    #[expect(clippy::disallowed_methods, reason = "fingerprints are compared")]
     pub(crate) fn token_of_value(&self, resource: &str, value: &Secret) -> Result<Option<Token>> {
         // Digests are compared, so the duration of the comparison reveals nothing about the values.
         let digest =

@@ -2,6 +2,8 @@
 //! checks afterwards whether another thread has changed the words. If so, the caller discards the
 //! result.
 
+#![expect(unsafe_code, reason = "fills memory that nothing has written yet")]
+
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 #[cfg(not(all(target_arch = "x86_64", unix)))]

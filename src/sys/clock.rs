@@ -3,6 +3,7 @@
 
 /// Returns the microseconds since 1970 from the coarse wall clock.
 #[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "system calls")]
 pub fn coarse_unix_us() -> i64 {
     let mut now = libc::timespec {
         tv_sec: 0,

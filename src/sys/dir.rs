@@ -1,6 +1,8 @@
 //! Directories that are accessed through an open descriptor. Names are looked up relative to the
 //! descriptor, so that no symbolic link can replace a directory between a check and a use.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Result};

@@ -1,6 +1,8 @@
 //! Loads shared objects from an open file descriptor. This ensures that the file that was checked
 //! is the file that is loaded. Shared objects are never unloaded.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::os::fd::IntoRawFd;

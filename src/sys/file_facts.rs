@@ -120,6 +120,7 @@ impl FileFacts {
 }
 
 /// Returns the id of the process's effective user.
+#[expect(unsafe_code, reason = "system calls")]
 pub fn user_id() -> u32 {
     // SAFETY: the call takes no arguments and cannot fail.
     unsafe { libc::geteuid() }

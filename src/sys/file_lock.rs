@@ -4,6 +4,8 @@
 //! Without this module the child would keep the lock after the parent ended. So each process
 //! records its lock files in a table, and a child closes the files in the table.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::fs::{File, TryLockError};
 use std::io::Result;
 use std::mem::ManuallyDrop;

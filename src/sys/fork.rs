@@ -3,6 +3,11 @@
 //! A `pthread_atfork` handler increments a counter in each child process. A fork check on a cache
 //! hit is then one load, whereas `getpid` would be a system call.
 
+#![expect(
+    unsafe_code,
+    reason = "a hook of fork, and a pointer that an atomic holds"
+)]
+
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 

@@ -3,6 +3,8 @@
 //!
 //! Never uses the process keyring, because it belongs to the credentials of a single thread.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 #[cfg(target_os = "linux")]
 pub use linux::{add, read, remove};
 

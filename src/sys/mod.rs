@@ -1,4 +1,4 @@
-//! Wrappers around operating system calls. `unsafe` is allowed in this module.
+//! Safe wrappers around operating system calls.
 
 pub mod atomic_words;
 pub mod clock;

@@ -2,6 +2,8 @@
 //!
 //! Starts no thread. Discards the program's standard error.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;

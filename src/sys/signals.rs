@@ -2,6 +2,8 @@
 //! In an application, the library only blocks the signals that its own writes raise, and restores
 //! the signal mask afterwards.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;

@@ -4,6 +4,8 @@
 //! freed through the allocator. Wiping there keeps the passwords out of core files and out of
 //! reused memory.
 
+#![expect(unsafe_code, reason = "a global allocator")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 
 /// The size from which a block is mapped directly from the kernel, and unmapped when it is freed.

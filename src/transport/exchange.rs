@@ -75,7 +75,9 @@ impl Exchange {
                 .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let Some(body) = body {
-            *built.body_mut() = Some(body.expose().as_bytes().to_vec().into());
+            #[expect(clippy::disallowed_methods, reason = "the body is sent to the service")]
+            let body = body.expose().as_bytes().to_vec();
+            *built.body_mut() = Some(body.into());
         } else if is_json {
             // reqwest doesn't set this header, and some servers respond with 411 without it.
             built
@@ -143,6 +145,10 @@ fn sensitive_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderVal
         )
     })?;
     value.check(name.as_str())?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the header's value is sent to the service"
+    )]
     let built = HeaderValue::from_bytes(value.expose().as_bytes());
     let mut built = built.map_err(|_| {
         Error::new(

@@ -12,5 +12,4 @@ mod exports;
 mod imports;
 mod paths;
 mod retired_names;
-mod secrets;
 mod shape;

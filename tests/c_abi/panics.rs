@@ -2,6 +2,8 @@
 //!
 //! The only test of this file, for the injection is one for the whole process.
 
+#![expect(unsafe_code, reason = "calls the C functions as C does")]
+
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;

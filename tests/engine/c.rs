@@ -1,5 +1,7 @@
 //! The C ABI as a C program uses it, with destructors for comfort.
 
+#![expect(unsafe_code, reason = "calls the C functions as C does")]
+
 use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;

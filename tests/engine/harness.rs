@@ -150,6 +150,7 @@ impl World {
     }
 
     /// A header line as `peek` gives it.
+    #[expect(unsafe_code, reason = "reads back what a peek has written")]
     pub(crate) fn peek(&self, resource: &str) -> Result<String, ErrorKind> {
         let mut out = [MaybeUninit::new(0_u8); 2048];
         let len = self

@@ -17,6 +17,7 @@ use crate::{process, table};
 const MAX_GROWTH_BYTES: usize = 4 << 20;
 
 /// What the process holds in memory.
+#[expect(unsafe_code, reason = "system calls")]
 fn resident_bytes() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();

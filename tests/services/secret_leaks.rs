@@ -1,6 +1,8 @@
 //! Secrets that must not be seen: in no message, no log line, no text for people, and on no wire
 //! but their own.
 
+#![expect(unsafe_code, reason = "calls the C functions as C does")]
+
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, Once};
 

@@ -174,6 +174,7 @@ fn a_store_is_not_written_with_another_key() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "system calls")]
 fn odd_files_in_the_place_of_a_token_are_replaced_and_what_they_lead_to_is_not() {
     let harness = StoreHarness::new();
     let victim = harness.path("victim");
@@ -219,6 +220,7 @@ impl KeyBackend for FakeKeyring {
         Ok(self.0.lock().clone().map(Secret::new))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
     fn put(&self, _name: &str, key: &Secret) -> keyferry::error::Result<()> {
         *self.0.lock() = Some(key.expose().to_owned());
         Ok(())

@@ -186,6 +186,7 @@ impl Worker {
         let _ = self.stdin.as_mut().map(|stdin| stdin.write_all(b"go\n"));
     }
 
+    #[expect(unsafe_code, reason = "system calls")]
     pub(crate) fn signal(&self, signal: i32) {
         // SAFETY: the child was not waited for yet, so its number is its own.
         assert_eq!(

@@ -106,6 +106,7 @@ fn the_default_is_the_users_state_folder_with_the_key_outside() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "system calls")]
 fn another_users_home_is_left_alone() {
     // SAFETY: takes nothing and can't fail.
     if unsafe { libc::geteuid() } != 0 {
@@ -319,6 +320,7 @@ fn a_process_that_has_the_store_open_makes_anew_what_is_removed_meanwhile() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "system calls")]
 fn without_descriptors_there_is_an_error_or_a_token_and_no_abort() {
     let harness = StoreHarness::new();
     for limit in [3_u64, 4, 5, 6, 8, 10, 12, 16, 24] {

@@ -106,6 +106,7 @@ fn a_killed_holder_frees_its_lock_while_others_wait() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "system calls")]
 fn a_forked_child_does_not_keep_its_parents_lock() {
     let harness = StoreHarness::new();
     let mut parent = harness.worker("fork");

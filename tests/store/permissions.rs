@@ -21,6 +21,7 @@ pub(crate) fn assert_private(path: &Path) {
     }
 }
 
+#[expect(unsafe_code, reason = "system calls")]
 fn is_root() -> bool {
     // SAFETY: takes nothing and can't fail.
     unsafe { libc::geteuid() == 0 }

@@ -110,6 +110,7 @@ pub(crate) fn calls(harness: &StoreHarness, task: &str, from: &str, to: &str) ->
 }
 
 #[test]
+#[expect(unsafe_code, reason = "system calls")]
 fn nothing_is_ever_open_to_others() {
     if !can_trace() {
         return;

@@ -1,5 +1,7 @@
 //! The tasks of worker processes. Each line that is meant for the test begins with `@ `.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::io::Write;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -200,6 +202,7 @@ pub(crate) fn record(key: &TokenKey, generation: u64) -> Record {
 }
 
 /// The generation of a record. Fails if a part of the record does not belong to it.
+#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 pub(crate) fn intact_generation(record: &Record) -> u64 {
     let value = format!("{}-", record.generation).repeat(40);
     assert_eq!(record.token.as_ref().unwrap().value(), value);

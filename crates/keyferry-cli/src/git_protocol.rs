@@ -66,6 +66,7 @@ impl Message {
     /// [`ErrorKind::InvalidValue`] if the key or value is not allowed in a line, or if the key
     /// occurs already and doesn't end with `[]`.
     pub fn push(&mut self, key: &str, value: Secret) -> Result<()> {
+        #[expect(clippy::disallowed_methods, reason = "looks for line breaks")]
         check_line(key, value.expose())?;
         if !key.ends_with("[]") && self.0.iter().any(|(other, _)| other == key) {
             return Err(invalid_message("a key occurs twice"));
@@ -84,6 +85,10 @@ impl Message {
     }
 
     /// Whether a key has this value.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "compares a field with a word of the protocol"
+    )]
     pub fn has_value(&self, key: &str, value: &str) -> bool {
         self.0
             .iter()
@@ -99,6 +104,10 @@ impl Message {
     ///
     /// # Errors
     /// Returns the errors of the stream.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "git reads it from standard output"
+    )]
     pub fn write(&self, output: &mut dyn Write) -> io::Result<()> {
         let length = self
             .0
@@ -169,6 +178,7 @@ fn invalid_message(why: &str) -> Error {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 mod tests {
     use proptest::prelude::*;
 

@@ -62,6 +62,7 @@ pub fn ask(
     };
     let answer = Secret::from_bytes(bytes)
         .ok_or_else(|| Error::new(ErrorKind::SecretSource, "the input is not UTF-8"))?;
+    #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
     check_text(ErrorKind::SecretSource, "the input", answer.expose())?;
     Ok(answer)
 }
@@ -128,6 +129,7 @@ fn escape_prompt(question: &str) -> String {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

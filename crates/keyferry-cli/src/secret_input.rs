@@ -81,6 +81,7 @@ impl SecretInput {
     /// # Errors
     /// [`ErrorKind::SecretSource`] if a required secret is missing or the input is invalid;
     /// [`ErrorKind::UnsafeFile`] if other users can read the file.
+    #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
     pub fn read(
         &self,
         prompts: &[&str],

@@ -224,6 +224,7 @@ struct RunningSandbox {
 }
 
 /// Has Ctrl-C end the process.
+#[expect(unsafe_code, reason = "resets a signal in the child")]
 fn restore_sigint() -> std::io::Result<()> {
     // SAFETY: the system's own action takes the place of another one.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
@@ -232,6 +233,7 @@ fn restore_sigint() -> std::io::Result<()> {
 
 impl RunningSandbox {
     /// Starts it and reads all that it prints: it closes its output behind that.
+    #[expect(unsafe_code, reason = "resets a signal in the child")]
     fn start(harness: &DemoHarness, arguments: &[&str]) -> RunningSandbox {
         let mut command = harness.keyferry(arguments);
         // A script's background job ignores Ctrl-C, and so would all that it starts.

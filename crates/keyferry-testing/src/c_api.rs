@@ -4,6 +4,8 @@
 //! what the header promises for every call: outputs are NULL unless the call succeeds, and the
 //! error object has the status that the function returned.
 
+#![expect(unsafe_code, reason = "calls the C functions as C does")]
+
 use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 use std::ptr;

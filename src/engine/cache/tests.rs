@@ -43,6 +43,7 @@ const ALWAYS: RefreshTimes = RefreshTimes {
     mandatory_us: NO_EXPIRY,
 };
 
+#[expect(unsafe_code, reason = "reads back what a peek has written")]
 fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
     let mut out = [MaybeUninit::new(0); 200];
     let peek = cache.peek(&key(id).prefix(), &[key(id).access], now_us, &mut out);

@@ -58,6 +58,10 @@ impl Masv {
         })
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the URL of a link holds its secret"
+    )]
     fn fetch_link(
         &self,
         spec: &TokenSpec<'_>,

@@ -82,6 +82,10 @@ impl Service for Masv {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "refuses a value that stands for a missing token"
+    )]
     fn adopt(&self, target: &Target<'_>, value: Secret) -> Result<FoundToken> {
         let (kind, header, access) = match target.resource_kind {
             ResourceKind::Package if target.required == RequiredAccess::Only(Access::Read) => {

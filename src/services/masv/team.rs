@@ -20,6 +20,7 @@ impl Masv {
         let configured = context
             .setting("masv.team")?
             .filter(|team| !team.is_empty());
+        #[expect(clippy::disallowed_methods, reason = "the id of a team is no secret")]
         let configured = configured.as_ref().map(|team| team.expose());
         if let Some(id) = configured.filter(|team| is_team_id(team)) {
             return Ok(id.to_owned());

@@ -69,6 +69,10 @@ impl Masv {
         password: &Secret,
         context: &dyn Context,
     ) -> Result<NewToken> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the body of the login is sent to the service"
+        )]
         let body = json!({ "email": email.expose(), "password": password.expose() }).to_string();
         let request = Request::post(self.url("/v1/auth")?, Some(Secret::new(body)));
         let secrets = [email, password];

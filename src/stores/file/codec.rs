@@ -23,6 +23,10 @@ const IS_REJECTED: u8 = 16;
 const IS_REPLACED: u8 = 32;
 
 /// Encodes a record and its key.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the record is sealed before it is written"
+)]
 pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
     let Record {
         generation,
@@ -316,6 +320,7 @@ impl<'a> Decoder<'a> {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 mod tests {
     use super::*;
     use crate::model::token::{NO_EXPIRY, NewToken};

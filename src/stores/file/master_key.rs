@@ -138,6 +138,10 @@ pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
 }
 
 /// Parses the key in a keyring item. `None` if the item is damaged.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the digits of the store's key are parsed"
+)]
 fn parse_key(secret: &Secret) -> Option<Zeroizing<[u8; 32]>> {
     parse_hex(secret.expose()).map(Zeroizing::new)
 }

@@ -14,6 +14,7 @@ use keyferry_cli::startup;
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
+#[expect(unsafe_code, reason = "runs before `main`")]
 static RECORD_CLOSED_STREAMS: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
 
 fn main() -> ExitCode {

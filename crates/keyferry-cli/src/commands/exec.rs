@@ -93,6 +93,10 @@ fn set_environment(
         if let Some(value) = secrets::resolve_setting_or_plugin(&profile, field.key, || {
             context.open_configured_session(Some(account))
         })? {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the program that the user named gets it in its environment"
+            )]
             command.envs(field.env.iter().map(|name| (name, value.expose())));
         }
     }

@@ -164,6 +164,10 @@ impl LoginAttempt<'_> {
         });
         let saved = saved.collect::<Result<Vec<_>>>()?;
         if let Some(email) = email {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the e-mail address goes to config.toml"
+            )]
             save_setting(&self.account, "masv.email", email.expose(), self.context)?;
         }
         Ok(saved)
@@ -198,6 +202,10 @@ impl LoginAttempt<'_> {
             return Ok(None);
         }
         let email = self.email()?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the prompt names the e-mail address"
+        )]
         let question = format!("Password for {} at {base_url}: ", email.expose());
         let password = self
             .options

@@ -1,5 +1,7 @@
 //! System calls on the standard streams and on inherited descriptors.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::{Read, Write};

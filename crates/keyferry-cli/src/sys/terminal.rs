@@ -2,6 +2,8 @@
 //!
 //! Input is read key by key, so that Ctrl-C cancels the prompt and the terminal is restored.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;

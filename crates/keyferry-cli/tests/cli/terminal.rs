@@ -1,5 +1,7 @@
 //! What a person sees: a terminal of its own, questions without echo, colour where it is welcome.
 
+#![expect(unsafe_code, reason = "system calls")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};

@@ -41,6 +41,10 @@ pub fn sign_in_and_retry(
     let Some(email) = email.filter(|_| prompts_allowed(context)) else {
         return Err(error.clone());
     };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the prompt names the e-mail address"
+    )]
     let question = format!("Password for {} at {}: ", email.expose(), explained.base);
     // If no prompt is possible, the original error is more useful to the user.
     let password = ask(

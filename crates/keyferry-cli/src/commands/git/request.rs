@@ -45,6 +45,10 @@ impl CredentialRequest {
     /// [`ErrorKind::InvalidValue`] if the URL contains encoded control characters, or if the
     /// message contains both `url` and `protocol` or `host`.
     pub fn read(message: &Message) -> Result<Option<Self>> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "host, path and user name of a URL are no secrets"
+        )]
         let text = |key: &str| message.get(key).map(|value| value.expose().to_owned());
         let address = match text("url") {
             Some(_) if text("protocol").or_else(|| text("host")).is_some() => {
