@@ -331,4 +331,15 @@ mod tests {
         // `KEYFERRY_OK`.
         assert_eq!(TABLE.len(), ErrorKind::Plugin as usize + 2);
     }
+
+    #[test]
+    fn numbers_are_in_their_blocks_and_failures_have_a_remedy() {
+        for (number, kind, text) in TABLE {
+            let is_in_block = [0, 1, 2, 3, 6, 7, 8].contains(&(number / 100));
+            assert!(is_in_block, "{number} is in none of the blocks");
+            let is_failure = kind.is_some() && *number != KEYFERRY_E_CANCELLED;
+            let has_remedy = text.to_bytes().windows(2).any(|pair| pair == b"; ");
+            assert!(has_remedy || !is_failure, "{text:?} has no remedy");
+        }
+    }
 }

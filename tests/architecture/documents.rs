@@ -1,328 +1,176 @@
-//! What README, CHANGELOG and their kin promise is there.
+//! README, CHANGELOG and docs: links lead somewhere, names exist, each block of code is run by a
+//! test, and what stands in two places is the same.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
 
-use super::code;
-use super::exports::unknown_names;
+use keyferry::config::{Config, markdown_table};
+use keyferry_testing::documents::{Block, blocks, pages};
+use keyferry_testing::{child, compiler};
 
-/// Links to files that are not there, and to headings that are not in the file.
-fn broken_links(path: &str, text: &str) -> Vec<String> {
+use super::{breaks, file, holds, holds_in, read, with_text};
+
+/// They name Python's and Node's names, not the header's.
+const BINDINGS: [&str; 2] = ["bindings/python/README.md", "bindings/node/README.md"];
+const PREFIXES: [&str; 4] = ["keyferry_", "masv_", "fileverbs_", "KEYFERRY_E_"];
+
+/// Links to files and headings that do not exist.
+fn broken_links(page: &str, text: &str) -> Vec<String> {
     let mut broken = Vec::new();
-    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
-    for (number, line) in text.lines().enumerate() {
-        let targets = line
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-            .chain(
-                line.split("src=\"")
-                    .skip(1)
-                    .filter_map(|rest| rest.split('"').next()),
-            );
-        for target in targets.filter(|target| !target.contains("://")) {
-            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-            let file = if file.is_empty() {
-                path.into()
-            } else {
-                folder.join(file)
-            };
-            if !code::exists(&file) {
-                broken.push(format!(
-                    "{path}:{}: there is no {target}: mend the link",
-                    number + 1
-                ));
-            } else if !heading.is_empty()
-                && !anchors(&file, path, text).contains(&heading.to_owned())
-            {
-                broken.push(format!(
-                    "{path}:{}: no heading is #{heading}: mend the link",
-                    number + 1
-                ));
+    for (number, line) in (1..).zip(text.lines()) {
+        let links = line.split("](").skip(1);
+        let links = links.chain(line.split("src=\"").skip(1));
+        for target in links.filter_map(|rest| rest.split([')', '"']).next()) {
+            if !target.contains("://") && !leads_somewhere(page, text, target) {
+                broken.push(format!("{page}:{number}: no {target}: mend the link"));
             }
         }
     }
     broken
 }
 
-/// The anchors that GitHub gives the headings of a file.
-fn anchors(file: &Path, path: &str, text: &str) -> Vec<String> {
-    let anchor = |heading: &str| {
-        let plain: String = heading
-            .to_lowercase()
-            .chars()
-            .filter(|symbol| symbol.is_alphanumeric() || " -_".contains(*symbol))
-            .collect();
-        plain.trim().replace(' ', "-")
-    };
-    let text = if file == Path::new(path) {
-        text.to_owned()
-    } else {
-        code::read(&file.display().to_string())
-    };
-    text.lines()
-        .filter_map(|line| {
-            line.trim_start_matches('#')
-                .strip_prefix(' ')
-                .filter(|_| line.starts_with('#'))
-        })
-        .map(anchor)
-        .collect()
-}
-
-/// The table of settings in a document is the one that the library prints.
-fn same_settings(text: &str, table: &str) -> Vec<String> {
-    let missing = table
-        .lines()
-        .filter(|line| !text.lines().any(|there| there == *line));
-    let mut complaints: Vec<_> = missing
-        .map(|line| format!("docs/configuration.md: the table of settings lacks this row of keyferry::config::markdown_table():\n{line}"))
-        .collect();
-    if complaints.is_empty() && !text.contains(table) {
-        complaints.push(
-            "docs/configuration.md: the table of settings has other rows, or another order, than keyferry::config::markdown_table(): copy it".into(),
-        );
+fn leads_somewhere(page: &str, text: &str, target: &str) -> bool {
+    let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+    let target = file(page).with_file_name(path);
+    if heading.is_empty() {
+        return target.exists();
     }
-    complaints
+    let other = fs::read_to_string(target).unwrap_or_default();
+    let text = if path.is_empty() { text } else { &other };
+    let mut headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.any(|line| anchor(line) == heading)
 }
 
-/// The newest section is the package's version.
-fn has_entry(changelog: &str, version: &str) -> Vec<String> {
-    let newest = changelog
-        .lines()
-        .find_map(|line| line.strip_prefix("## "))
-        .unwrap_or_default();
-    let is_it = newest.split_whitespace().next() == Some(version);
-    (!is_it)
-        .then(|| {
-            format!(
-                "CHANGELOG.md: the newest section is '{newest}', not {version}: write what changed"
-            )
-        })
-        .into_iter()
-        .collect()
+/// The anchor that GitHub gives a heading.
+fn anchor(line: &str) -> String {
+    let heading = line.trim_start_matches('#').trim().to_lowercase();
+    let mut anchor = heading.replace(' ', "-");
+    anchor.retain(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    anchor
+}
+
+/// Names of functions, types and constants that the header does not declare.
+fn unknown_names(page: &str, text: &str) -> Vec<String> {
+    let header = read("include/keyferry.h") + &read("include/keyferry_plugin.h");
+    let is_other = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let code = header.lines().filter(|line| !line.starts_with(" *"));
+    let declared: BTreeSet<_> = code.flat_map(|line| line.split(is_other)).collect();
+    let mut unknown = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        for word in line.split(|c| is_other(c) && !"….*".contains(c)) {
+            let word = word.trim_end_matches('.');
+            let is_name = PREFIXES.iter().any(|prefix| word.starts_with(prefix))
+                || page.ends_with(".h") && word.starts_with("KEYFERRY_");
+            // `keyferry_token_…` stands for many, and a name with a dot is a file or a setting.
+            let is_one = !word.contains(['.', '…', '*']) && !word.ends_with('_');
+            if is_name && is_one && !declared.contains(word) {
+                unknown.push(format!("{page}:{number}: no {word} in the API: mend it"));
+            }
+        }
+    }
+    unknown
 }
 
 /// The numbered steps of a request's path, without line breaks and comment marks.
-fn steps(text: &str) -> Vec<String> {
-    let mut steps: Vec<String> = Vec::new();
-    for line in text.lines() {
-        let line = line.strip_prefix("//!").unwrap_or(line);
-        let is_step = line
-            .trim()
-            .split_once(". ")
-            .is_some_and(|(number, _)| number.parse::<u8>() == Ok(steps.len() as u8 + 1));
-        if is_step {
-            steps.push(line.trim().to_owned());
-        } else if line.trim().is_empty() || line.starts_with('#') {
-            if steps.len() > 5 {
-                break;
-            }
-            steps.clear();
-        } else if let Some(step) = steps.last_mut() {
-            *step += &format!(" {}", line.trim());
-        }
-    }
-    steps
+fn steps(path: &str) -> String {
+    let text = read(path).replace("//!", "");
+    let steps = text.lines().map(str::trim);
+    let steps = steps.skip_while(|line| !line.starts_with("1. `ffi/"));
+    let steps: Vec<_> = steps.take_while(|line| !line.is_empty()).collect();
+    assert!(steps.len() > 8, "{path}: the steps could not be read");
+    steps.join(" ")
 }
 
-mod tests {
-    use std::fs;
-    use std::process::Command;
+/// The first block of a page in a language.
+fn first_block(page: &str, language: &str) -> Block {
+    let mut blocks = blocks(&read(page)).into_iter();
+    blocks.find(|block| block.language == language).unwrap()
+}
 
-    use super::*;
-    use crate::code::{breaks, holds, read};
-    use keyferry_testing::documents::{blocks, pages};
-    use keyferry_testing::{child, compiler};
-
-    /// They name Python's and Node's names, not the header's.
-    const BINDINGS: [&str; 2] = ["bindings/python/README.md", "bindings/node/README.md"];
-
-    #[test]
-    fn the_two_commands_stand_at_the_top_of_the_readme() {
-        let readme = read("README.md");
-        let first = blocks(&readme).swap_remove(0);
-        assert_eq!(
-            (first.language.as_str(), first.text.as_str()),
-            ("sh", "cargo run --release -- demo\ncargo test\n"),
-            "README.md:{}",
-            first.line
-        );
-        assert!(
-            first.line < 25,
-            "README.md:{}: the two commands stand too far down",
-            first.line
-        );
+/// The tests run `c-tests/quickstart.c` and the code of the bindings' READMEs.
+#[test]
+fn the_readme_is_short_leads_to_every_page_and_opens_with_programs_that_tests_run() {
+    let (readme, first) = (read("README.md"), first_block("README.md", "sh"));
+    assert_eq!(first.text, "cargo run --release -- demo\ncargo test\n");
+    assert!(first.line < 25, "README.md:{}: move it up", first.line);
+    let lines = readme.lines().count();
+    assert!(lines <= 220, "README.md:{lines}: move details to docs/");
+    for page in pages().iter().filter(|page| *page != "README.md") {
+        let is_linked = readme.contains(&format!("]({page})"));
+        assert!(is_linked, "README.md: link to {page}");
     }
-
-    #[test]
-    fn the_readme_is_short_and_leads_to_every_page() {
-        let readme = read("README.md");
-        let lines = readme.lines().count();
-        assert!(
-            lines <= 220,
-            "README.md has {lines} lines: move what is not for newcomers to docs/"
-        );
-        for page in pages().iter().filter(|page| *page != "README.md") {
-            assert!(
-                readme.contains(&format!("]({page})")),
-                "README.md: link to {page}"
-            );
-        }
+    let pages = ["c-tests/quickstart.c", BINDINGS[0], BINDINGS[1]];
+    for (language, page) in ["c", "python", "js"].into_iter().zip(pages) {
+        let (block, tested) = (first_block("README.md", language), read(page));
+        let is_same = tested.contains(&block.text) && (language != "c" || tested == block.text);
+        assert!(is_same, "README.md:{}: copy {page}", block.line);
     }
+}
 
-    #[test]
-    fn the_quick_start_is_the_program_that_the_tests_install() {
-        let readme = read("README.md");
-        let block = blocks(&readme)
-            .into_iter()
-            .find(|block| block.language == "c")
-            .unwrap();
-        assert_eq!(
-            block.text,
-            read("c-tests/quickstart.c"),
-            "README.md:{}: differs from c-tests/quickstart.c: copy it",
-            block.line
-        );
-    }
-
-    /// The suites of the bindings run the code of their READMEs.
-    #[test]
-    fn the_first_python_and_node_programs_are_those_of_the_bindings() {
-        let readme = read("README.md");
-        for (language, page) in [("python", BINDINGS[0]), ("js", BINDINGS[1])] {
-            let found = |text: &str| {
-                let mut blocks = blocks(text).into_iter();
-                blocks.find(|block| block.language == language).unwrap()
+/// The others: `tests/c_abi/documents.rs`, rustdoc, the suites of the bindings, and of the programs
+/// `tests/cli/documents.rs`, `tests/install.rs` and `tests/plugins/author.rs`.
+#[test]
+fn every_block_of_code_is_run_by_a_test() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut configurations = 0;
+    for page in pages() {
+        for block in blocks(&read(&page)) {
+            let place = format!("{page}:{}", block.line);
+            let is_run = match block.language.as_str() {
+                "toml" => {
+                    configurations += 1;
+                    fs::write(file.path(), &block.text).unwrap();
+                    let config = Config::load(Some(file.path()), Arc::new(|_| None));
+                    config.err().is_none_or(|error| panic!("{place}: {error}"))
+                }
+                "rust" | "python" | "js" => page == "README.md",
+                "cmake" => block.text.contains("PRIVATE keyferry::keyferry)"),
+                language => ["c", "cpp", "sh"].contains(&language),
             };
-            let (ours, theirs) = (found(&readme), found(&read(page)));
-            assert!(
-                theirs.text.contains(&ours.text),
-                "README.md:{}: {page} has other code",
-                ours.line
-            );
+            assert!(is_run, "{place}: no test runs this: add one");
         }
     }
+    assert!(configurations >= 4, "the blocks could not be read");
+}
 
-    /// What runs the code of the pages: `tests/c_abi/documents.rs`, `tests/cli/documents.rs` and
-    /// `tests/plugins/author.rs` of the programs, rustdoc, the bindings' suites, and this file.
-    #[test]
-    fn every_block_is_in_a_language_that_a_test_runs() {
-        for page in pages() {
-            for block in blocks(&read(&page)) {
-                let known = match block.language.as_str() {
-                    "rust" | "python" | "js" => page == "README.md",
-                    "cmake" => block.text.contains("PRIVATE keyferry::keyferry)"), // tests/install.rs
-                    language => ["c", "cpp", "sh", "toml"].contains(&language),
-                };
-                assert!(known, "{page}:{}: no test runs this code", block.line);
-            }
-        }
-    }
+#[test]
+fn what_stands_in_two_places_is_the_same() {
+    let (page, table) = ("docs/configuration.md", markdown_table());
+    assert!(read(page).contains(&table), "{page}: copy this:\n{table}");
+    let (page, module) = ("docs/architecture.md", "src/engine/mod.rs");
+    assert_eq!(steps(page), steps(module), "{page}: copy {module}");
+    let (changelog, version) = (read("CHANGELOG.md"), env!("CARGO_PKG_VERSION"));
+    let newest = changelog.split("\n## ").nth(1).unwrap();
+    assert!(newest.starts_with(version), "CHANGELOG.md: add {version}");
+}
 
-    #[test]
-    fn every_toml_block_is_a_configuration() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut loaded = 0;
-        for page in pages() {
-            for block in blocks(&read(&page))
-                .into_iter()
-                .filter(|block| block.language == "toml")
-            {
-                let path = folder.path().join("config.toml");
-                fs::write(&path, block.text).unwrap();
-                let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-                fs::set_permissions(&path, private).unwrap();
-                let result =
-                    keyferry::config::Config::load(Some(&path), std::sync::Arc::new(|_| None));
-                assert!(
-                    result.is_ok(),
-                    "{page}:{}: {:?}",
-                    block.line,
-                    result.err().map(|error| error.message().to_owned())
-                );
-                loaded += 1;
-            }
-        }
-        assert!(loaded >= 4, "only {loaded} blocks of TOML");
+#[test]
+fn the_pictures_and_the_script_of_the_checks_are_sound() {
+    if child::has("python3") {
+        let script = file("docs/images/draw.py");
+        compiler::succeed(Command::new("python3").arg(script).arg("--check"));
     }
+    if child::has("bash") {
+        compiler::succeed(Command::new("bash").arg("-n").arg(file(".ci/run")));
+    }
+}
 
-    #[test]
-    fn the_table_of_settings_is_the_librarys() {
-        let (page, table) = (
-            read("docs/configuration.md"),
-            keyferry::config::markdown_table(),
-        );
-        holds(same_settings(&page, &table));
-        breaks(&same_settings("", &table), "lacks this row");
-        let swapped: String = table
-            .lines()
-            .rev()
-            .map(|line| format!("{line}\n"))
-            .collect();
-        breaks(&same_settings(&swapped, &table), "another order");
-    }
-
-    #[test]
-    fn the_path_of_a_request_is_told_alike_in_both_places() {
-        let (page, module) = (
-            steps(&read("docs/architecture.md")),
-            steps(&read("src/engine/mod.rs")),
-        );
-        assert_eq!(
-            page, module,
-            "docs/architecture.md: copy the steps of src/engine/mod.rs"
-        );
-        assert!(module.len() >= 8);
-    }
-
-    #[test]
-    fn the_pictures_are_drawn_from_what_they_show() {
-        if child::has("python3") {
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images/draw.py");
-            compiler::succeed(Command::new("python3").arg(script).arg("--check"));
-        }
-    }
-
-    #[test]
-    fn documents_name_only_what_there_is() {
-        for name in pages() {
-            // The changelog names what was renamed, docs/plugins.md what is in the other header, and
-            // docs/testing.md what is in the sandbox.
-            if !["CHANGELOG.md", "docs/plugins.md", "docs/testing.md"].contains(&name.as_str()) {
-                holds(unknown_names(&name, &read(&name)));
-            }
-            holds(broken_links(&name, &read(&name)));
-        }
-        for name in BINDINGS {
-            holds(broken_links(name, &read(name)));
-        }
-        breaks(
-            &broken_links("a", "[x](nowhere.md)"),
-            "a:1: there is no nowhere.md",
-        );
-        breaks(
-            &broken_links("README.md", "# Here\n[x](#here) [y](#there)"),
-            "README.md:2: no heading is #there",
-        );
-    }
-
-    #[test]
-    fn the_changelog_tells_of_this_version() {
-        holds(has_entry(&read("CHANGELOG.md"), env!("CARGO_PKG_VERSION")));
-        breaks(
-            &has_entry("# Changes\n\n## 9.9.9 (2026)\n", "1.2.3"),
-            "not 1.2.3",
-        );
-    }
-
-    #[test]
-    fn the_script_of_continuous_integration_can_be_read() {
-        if child::has("bash") {
-            compiler::succeed(
-                Command::new("bash")
-                    .arg("-n")
-                    .arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run")),
-            );
-        }
-    }
+#[test]
+fn documents_name_only_what_exists() {
+    let mut texts: Vec<_> = pages().iter().map(|page| with_text(page)).collect();
+    texts.extend(BINDINGS.map(with_text));
+    holds_in(&texts, broken_links);
+    // They name what was renamed, and what is in the sandbox, in Python and in Node.
+    let others = ["CHANGELOG.md", "docs/testing.md", BINDINGS[0], BINDINGS[1]];
+    texts.retain(|(page, _)| !others.contains(&page.as_str()));
+    texts.push(with_text("include/keyferry.h"));
+    holds_in(&texts, unknown_names);
+    breaks(broken_links("a", "[x](b.md)"), "a:1: no b.md: mend");
+    let text = "# Here it is\n[x](#here-it-is) <img src=\"#there\">";
+    breaks(broken_links("README.md", text), "README.md:2: no #there");
+    let good = text.replace("#there", "#here-it-is");
+    holds(broken_links("README.md", &good));
+    breaks(unknown_names("a", "`keyferry_x`."), "a:1: no keyferry_x in");
 }

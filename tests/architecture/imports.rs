@@ -1,399 +1,197 @@
-//! Which folder may import which, by the table in `src/lib.rs`; and no two modules import each
-//! other.
+//! Which folder may import which, by the table in `src/lib.rs`; and no imports form a circle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::mem::take;
 
-use super::code::{self, File};
-use super::paths::{module_of, paths};
+use proc_macro2::{TokenStream, TokenTree};
 
-/// A crate of ours that one folder alone names, so that its pitfalls are met in one place.
-const NAMED_BY: &[(&str, &[&str])] = &[
-    ("reqwest", &["src/transport/"]),
-    ("hyper", &["src/transport/"]),
-    ("libc", &["src/sys/"]),
-    ("toml", &["src/config/"]),
+use super::{File, breaks, holds, holds_in, read, sources};
+
+/// Crates whose pitfalls one folder knows, so that only its files use them.
+const HOMES: [(&str, &str); 4] = [
+    ("reqwest", "src/transport/"),
+    ("hyper", "src/transport/"),
+    ("libc", "src/sys/"),
+    ("toml", "src/config/"),
 ];
 
-/// The table of folders in `src/lib.rs`: the names of each row, in their order.
-struct Layers(Vec<Vec<String>>);
+/// `["services", "masv", "links"]` for `src/services/masv/links.rs`.
+type Module = Vec<String>;
 
-impl Layers {
-    fn read(text: &str) -> Self {
-        let rows = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("//! | "))
-            .filter(|row| row.contains('`'));
-        let names = |row: &str| {
-            row.split('`')
-                .skip(1)
-                .step_by(2)
-                .map(str::to_owned)
-                .collect()
-        };
-        Self(rows.map(names).collect())
-    }
-
-    /// Row and place in the row.
-    fn find(&self, name: &str) -> Option<(usize, usize)> {
-        let places = self
-            .0
-            .iter()
-            .enumerate()
-            .map(|(row, names)| (row, names.iter().position(|known| known == name)));
-        places.filter_map(|(row, place)| Some((row, place?))).next()
-    }
-
-    /// Every module stands in the table, and the table names nothing else.
-    fn complete(&self, modules: &[String]) -> Vec<String> {
-        let missing = modules.iter().filter(|name| self.find(name).is_none());
-        let missing = missing
-            .map(|name| format!("src/lib.rs: `{name}` is not in the table: give it a place"));
-        let stale = self
-            .0
-            .iter()
-            .flatten()
-            .filter(|name| !modules.contains(name));
-        missing
-            .chain(stale.map(|name| {
-                format!("src/lib.rs: the table names `{name}`, which is no module: take it out")
-            }))
-            .collect()
-    }
-
-    /// The complaints about one file.
-    fn judge(&self, file: &File) -> Vec<String> {
-        let module = module_of(&file.path);
-        let Some(own) = module.first() else {
-            return Vec::new();
-        };
-        let Some(here) = self.find(own) else {
-            return vec![format!(
-                "{}: `{own}` is not in the table of src/lib.rs",
-                file.path
-            )];
-        };
-        let adapters = self.find("services").map(|(row, _)| row);
-        let judge = |at: usize, names: &[String]| {
-            let name = names.first()?;
-            if name == own {
-                return None;
-            }
-            let there = self.find(name)?;
-            let are_adapters = Some(here.0) == adapters && here.0 == there.0;
-            let what = if are_adapters {
-                format!(
-                    "adapters never import each other, but `{own}` names `{name}`: move what both need into a foundation"
-                )
-            } else if there >= here {
-                format!(
-                    "`{own}` may not import `{name}`: move what is needed up, or change the table in src/lib.rs"
-                )
-            } else {
-                return None;
-            };
-            Some(file.complain(at, &what))
-        };
-        paths(file)
-            .iter()
-            .filter_map(|path| judge(path.at, &path.names))
-            .collect()
-    }
+fn module_of(path: &str) -> Module {
+    let (_, path) = path.split_once("src/").unwrap();
+    let names = path.trim_end_matches(".rs").split('/');
+    let names = names.filter(|name| !["lib", "mod"].contains(name));
+    names.map(str::to_owned).collect()
 }
 
-/// The modules of one package, and what each imports. A `mod.rs` is a module like any other.
-struct Imports(BTreeMap<Vec<String>, BTreeSet<Vec<String>>>);
+/// A path in the code: its line, its names from the root of the package, and whether a test has it.
+type Use = (usize, Module, bool);
 
-impl Imports {
-    fn read(files: &[File]) -> Self {
-        let is_test =
-            |file: &&File| file.path.contains("/tests/") || file.path.ends_with("/tests.rs");
-        let files: Vec<_> = files
-            .iter()
-            .filter(|file| !is_test(file))
-            .map(|file| (module_of(&file.path), file))
-            .collect();
-        let modules: BTreeSet<_> = files.iter().map(|(module, _)| module.clone()).collect();
-        let imports = files.iter().map(|(module, file)| {
-            let tests = file.tests();
-            let is_code = |at: usize| !tests.iter().any(|range| range.contains(&at));
-            let named = paths(file)
-                .into_iter()
-                .filter(|path| is_code(path.at))
-                .map(|path| path.names);
-            let children = modules.iter().filter(|child| {
-                child
-                    .split_last()
-                    .is_some_and(|(_, parent)| parent == module)
-            });
-            let used = children
-                .filter(|child| child.last().is_some_and(|name| file.starts_a_path(name)))
-                .cloned();
-            let nearest = |names: Vec<String>| {
-                (0..=names.len())
-                    .rev()
-                    .find_map(|end| modules.get(&names[..end]).cloned())
-            };
-            let imported = named
-                .filter_map(nearest)
-                .chain(used)
-                .filter(|other| other != module)
-                .collect();
-            (module.clone(), imported)
-        });
-        Self(imports.collect())
-    }
+/// The paths of a file, also those in the arguments of macros.
+fn uses(path: &str, text: &str) -> Vec<Use> {
+    let mut found = Vec::new();
+    walk(text.parse().unwrap(), &module_of(path), None, &mut found);
+    found
+}
 
-    /// Each module that can be reached from itself, by the shortest way.
-    fn circles(&self) -> Vec<String> {
-        let name = |module: &Vec<String>| {
-            if module.is_empty() {
-                "lib.rs".to_owned()
-            } else {
-                module.join("/")
-            }
-        };
-        let circle = |start: &Vec<String>| {
-            let mut ways = vec![vec![start.clone()]];
-            let mut seen = BTreeSet::new();
-            while let Some(way) = (!ways.is_empty()).then(|| ways.remove(0)) {
-                for next in &self.0[way.last()?] {
-                    if next == start {
-                        let way: Vec<_> = way.iter().chain([start]).map(name).collect();
-                        return Some(format!(
-                            "{}: a circle of imports: move what both need into a file of its own",
-                            way.join(" -> ")
-                        ));
-                    }
-                    if seen.insert(next.clone()) {
-                        ways.push(way.iter().chain([next]).cloned().collect());
-                    }
+/// Collects the paths with `::` in a module. `before` is the path in front of a group of a `use`.
+fn walk(tokens: TokenStream, module: &Module, before: Option<&Module>, found: &mut Vec<Use>) {
+    let is_test = module.contains(&"tests".to_owned());
+    let (mut names, mut colons, mut inner) = (Module::new(), 0, None);
+    // Whether a path of the group begins here, and whether the last path found may go on.
+    let (mut begins, mut is_open) = (before.is_some(), false);
+    for token in tokens {
+        let line = token.span().start().line;
+        if matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ':') {
+            colons += 1;
+            continue;
+        }
+        let follows = take(&mut colons) == 2;
+        let is_module = names.last().is_some_and(|name| name == "mod");
+        if !follows {
+            (names, is_open) = (before.unwrap_or(module).clone(), false);
+        }
+        match token {
+            TokenTree::Ident(name) => {
+                match name.to_string().as_str() {
+                    "crate" => names.clear(),
+                    "super" => drop(names.pop()),
+                    "self" => {}
+                    name => names.push(name.to_owned()),
+                }
+                inner = is_module.then(|| names.clone());
+                if take(&mut begins) || follows {
+                    found.truncate(found.len() - usize::from(is_open));
+                    found.push((line, names.clone(), is_test));
+                    is_open = true;
                 }
             }
-            None
-        };
-        self.0.keys().filter_map(circle).collect()
+            TokenTree::Group(group) => {
+                found.truncate(found.len() - usize::from(follows && is_open));
+                let module = take(&mut inner).unwrap_or(module.clone());
+                walk(group.stream(), &module, follows.then_some(&names), found);
+            }
+            // The path is `super::*`, or has ended.
+            _ if follows && !is_open => found.push((line, names.clone(), is_test)),
+            _ => (begins, inner) = (before.is_some(), None),
+        }
     }
 }
 
-fn named_elsewhere(file: &File) -> Vec<String> {
-    let strays = NAMED_BY
-        .iter()
-        .filter(|(_, homes)| !homes.iter().any(|home| file.path.starts_with(home)));
-    let strays = strays.flat_map(|(name, homes)| {
-        file.words(name)
-            .into_iter()
-            .map(move |at| (at, name, homes))
-    });
-    let outside = strays.filter(|(at, name, _)| file.code[at + name.len()..].starts_with("::"));
-    outside
-        .map(|(at, name, homes)| {
-            file.complain(
-                at,
-                &format!(
-                    "{name} is named in {} alone: ask there for what is needed",
-                    homes.join(", ")
-                ),
-            )
-        })
-        .collect()
+/// The names in the table of `src/lib.rs`, each with its row: 1 foundations, 2 adapters.
+fn layers() -> Vec<(usize, String)> {
+    let (text, mut layers) = (read("src/lib.rs"), Vec::new());
+    let rows = text.lines().filter(|line| line.starts_with("//! | "));
+    for (row, line) in rows.enumerate() {
+        let names = line.split('`').skip(1).step_by(2);
+        layers.extend(names.map(|name| (row, name.to_owned())));
+    }
+    layers
 }
 
-/// Every adapter's file is used where its kind is listed.
-fn in_its_table(folder: &str, table: &File, adapters: &[String]) -> Vec<String> {
-    let has = |name: &str| match folder {
-        "services" => {
-            let used = table
-                .code
-                .lines()
-                .find_map(|line| line.trim().strip_prefix(&format!("pub use {name}::")));
-            used.is_some_and(|kind| {
-                table
-                    .code
-                    .contains(&format!("{}::open(", kind.trim_end_matches(';')))
-            })
-        }
-        // A plugin is asked on an errand, which the others need not.
-        "secret_sources" if name == "plugin" => table.code.contains("plugin::get("),
-        "secret_sources" => table
-            .code
-            .split("const SOURCES")
-            .nth(1)
-            .is_some_and(|list| {
-                list.split(';')
-                    .next()
-                    .unwrap_or_default()
-                    .contains(&format!("{name}::"))
-            }),
-        _ => table.code.contains(&format!("mod {name};")),
+/// What a file uses against the table, or outside the home of a crate.
+fn against_the_order(layers: &[(usize, String)], path: &str, text: &str) -> Vec<String> {
+    let find = |module: &Module| {
+        let name = module.first()?;
+        let place = layers.iter().position(|(_, known)| known == name)?;
+        Some((layers[place].0, place, name.clone()))
     };
-    let missing = adapters.iter().filter(|name| !has(name));
-    missing
-        .map(|name| {
-            format!(
-                "{}: `{name}` is a file of {folder} that its table does not use: add its line",
-                table.path
-            )
-        })
-        .collect()
+    let Some((row, place, own)) = find(&module_of(path)) else {
+        let what = format!("{path}:1: its module is not in the table of src/lib.rs: add it");
+        return Vec::from_iter((path != "src/lib.rs").then_some(what));
+    };
+    let mut complaints = Vec::new();
+    for (line, names, _) in uses(path, text) {
+        let mut say = |what| complaints.push(format!("{path}:{line}: {what}"));
+        for (name, home) in HOMES {
+            if names.iter().any(|used| used == name) && !path.starts_with(home) {
+                say(format!("only {home} uses `{name}`: move it there"));
+            }
+        }
+        match find(&names) {
+            Some((2, _, name)) if row == 2 && name != own => {
+                say(format!("adapters `{own}` and `{name}`: use a foundation"));
+            }
+            Some((_, there, name)) if there > place => {
+                say(format!("`{own}` may not import `{name}`: move it up"));
+            }
+            _ => {}
+        }
+    }
+    complaints
 }
 
-fn modules() -> Vec<String> {
-    let lib = File::new("src/lib.rs", &code::read("src/lib.rs"));
-    lib.code
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod "))
-        .map(|name| name.trim_end_matches(';').to_owned())
-        .collect()
+/// The imports of a circle, if there is one.
+fn circle(files: &[File]) -> Vec<String> {
+    let files = files.iter().filter(|(path, _)| !path.contains("/tests"));
+    let modules: BTreeSet<_> = files.clone().map(|(path, _)| module_of(path)).collect();
+    let mut imports = Vec::new();
+    for (path, text) in files {
+        for (line, names, is_test) in uses(path, text) {
+            let mut parents = (0..=names.len()).rev();
+            let to = parents.find_map(|end| modules.get(&names[..end]));
+            let (from, place) = (module_of(path), format!("{path}:{line}"));
+            let to = to.filter(|to| **to != from && !is_test);
+            imports.extend(to.map(|to| (from, to.clone(), place)));
+        }
+    }
+    // What imports nothing is in no circle, nor, round by round, what imports only that.
+    for _ in &modules {
+        let from: BTreeSet<_> = imports.iter().map(|import| import.0.clone()).collect();
+        imports.retain(|import| from.contains(&import.1));
+    }
+    let (mut way, mut next) = (Vec::new(), imports.first());
+    while let Some(import) = next.filter(|import| !way.contains(import)) {
+        way.push(import);
+        next = imports.iter().find(|other| other.0 == import.1);
+    }
+    let way = way.into_iter().skip_while(|import| Some(*import) != next);
+    let remedy = "in a circle: move what both need to a third file";
+    let say = |import: &(Module, Module, String)| {
+        format!("{}: imports {} {remedy}", import.2, import.1.join("/"))
+    };
+    way.map(say).collect()
 }
 
-mod tests {
-    use super::*;
-    use crate::code::{breaks, holds, rust};
-
-    fn layers() -> Layers {
-        Layers::read(&code::read("src/lib.rs"))
+#[test]
+fn a_file_imports_only_what_the_table_allows() {
+    let (layers, text) = (layers(), read("src/lib.rs"));
+    let check = |path: &str, text: &str| against_the_order(&layers, path, text);
+    holds_in(&sources("src"), check);
+    for (_, name) in &layers {
+        let is_module = text.contains(&format!("\npub mod {name};\n"));
+        assert!(is_module, "src/lib.rs: `{name}` is no module: delete it");
     }
-
-    #[test]
-    fn a_file_imports_only_what_the_table_allows() {
-        let layers = layers();
-        holds(
-            rust(&["src"])
-                .iter()
-                .flat_map(|file| layers.judge(file))
-                .collect(),
-        );
+    let broken = "\
+src/model/a.rs > use crate::ports::X; > src/model/a.rs:1: `model` may not import `ports`
+src/clock.rs > fn f() { crate::log::x() } > src/clock.rs:1: `clock` may not import `log`
+src/model/a.rs > use crate::{error::E, engine::b::C}; > may not import `engine`
+src/model/a.rs > fn f() { g!(0, [crate::engine::C]) } > may not import `engine`
+src/services/masv/a.rs > use crate::transport::T; > adapters `services` and `transport`
+src/services/masv/a.rs > use super::super::super::plugin::l; > adapters `services` and `plugin`
+src/nowhere.rs > > src/nowhere.rs:1: its module is not in the table
+src/session/a.rs > use reqwest::C; > src/session/a.rs:1: only src/transport/ uses `reqwest`";
+    for row in broken.lines() {
+        let row: Vec<_> = row.split('>').map(str::trim).collect();
+        breaks(check(row[0], row[1]), row[2]);
     }
+}
 
-    #[test]
-    fn every_module_is_in_the_table() {
-        holds(layers().complete(&modules()));
-        assert!(
-            layers().0.len() == 4 && modules().len() > 10,
-            "the table of src/lib.rs, or its list of modules, could not be read"
-        );
-        breaks(
-            &layers().complete(&["nowhere".into()]),
-            "`nowhere` is not in the table",
-        );
-        breaks(&layers().complete(&modules()[1..]), "which is no module");
+#[test]
+fn no_two_modules_import_each_other() {
+    holds(circle(&sources("src")));
+    for package in ["keyferry-cli", "keyferry-sandbox", "keyferry-testing"] {
+        holds(circle(&sources(&format!("crates/{package}/src"))));
     }
-
-    #[test]
-    fn an_import_against_the_table_is_found() {
-        let table = [
-            (
-                "src/model/key.rs",
-                "use crate::ports::service::Need;",
-                "src/model/key.rs:1: `model` may not import `ports`",
-            ),
-            (
-                "src/clock.rs",
-                "\nuse crate::log::x;",
-                "src/clock.rs:2: `clock` may not import `log`",
-            ),
-            (
-                "src/model/token.rs",
-                "use crate::{error::Error, engine::cache::Hit};",
-                "may not import `engine`",
-            ),
-            (
-                "src/services/masv/user.rs",
-                "use crate::transport::Transport;",
-                "adapters never import each other",
-            ),
-            (
-                "src/services/masv/user.rs",
-                "use super::super::super::plugin::load;",
-                "adapters never import each other",
-            ),
-            (
-                "src/session/mod.rs",
-                "fn f() { crate::ffi::masv::masv_login(); }",
-                "may not import `ffi`",
-            ),
-        ];
-        for (path, text, complaint) in table {
-            breaks(&layers().judge(&File::new(path, text)), complaint);
-        }
-        holds(layers().judge(&File::new("src/services/masv/user.rs", "use super::team;")));
-    }
-
-    #[test]
-    fn no_two_modules_import_each_other() {
-        for root in [
-            "src",
-            "crates/keyferry-cli/src",
-            "crates/keyferry-sandbox/src",
-            "crates/keyferry-testing/src",
-        ] {
-            let imports = Imports::read(&rust(&[root]));
-            assert!(
-                imports.0.values().flatten().next().is_some(),
-                "{root}: the imports could not be read"
-            );
-            holds(imports.circles());
-        }
-        let files = |files: &[(&str, &str)]| {
-            files
-                .iter()
-                .map(|(path, text)| File::new(path, text))
-                .collect::<Vec<_>>()
-        };
-        let two = files(&[
-            ("src/a/mod.rs", "pub use b::C;"),
-            ("src/a/b.rs", "use crate::a::d::E;"),
-            ("src/a/d.rs", "use super::b::C;"),
-        ]);
-        breaks(
-            &Imports::read(&two).circles(),
-            "a/b -> a/d -> a/b: a circle",
-        );
-        let child = files(&[
-            ("src/a/mod.rs", "fn f() { b::g() }"),
-            ("src/a/b.rs", "use super::X;"),
-        ]);
-        breaks(&Imports::read(&child).circles(), "a -> a/b -> a: a circle");
-        let none = files(&[
-            ("src/a/mod.rs", "mod b; pub use b::C;"),
-            ("src/a/b.rs", "mod tests { use super::*; }"),
-            ("src/lib.rs", "mod a;"),
-        ]);
-        holds(Imports::read(&none).circles());
-    }
-
-    #[test]
-    fn a_dependency_with_pitfalls_is_named_in_one_place() {
-        holds(rust(&["src"]).iter().flat_map(named_elsewhere).collect());
-        breaks(
-            &named_elsewhere(&File::new("src/session.rs", "\nuse reqwest::Client;")),
-            "src/session.rs:2: reqwest is named in src/transport/ alone",
-        );
-    }
-
-    /// Files of `services` that are no service.
-    const OFF_THE_TABLE: &[&str] = &["jwt", "response", "test_context"];
-
-    #[test]
-    fn every_adapter_is_in_its_table() {
-        for folder in ["services", "stores", "secret_sources"] {
-            let table = File::new(
-                &format!("src/{folder}/mod.rs"),
-                &code::read(&format!("src/{folder}/mod.rs")),
-            );
-            let files = code::paths(&format!("src/{folder}"), ".rs");
-            let mut names: Vec<_> = files
-                .iter()
-                .filter_map(|path| module_of(path).get(1).cloned())
-                .filter(|name| !OFF_THE_TABLE.contains(&name.as_str()))
-                .collect();
-            names.dedup();
-            assert!(!names.is_empty());
-            holds(in_its_table(folder, &table, &names));
-            breaks(
-                &in_its_table(folder, &table, &["forgotten".into()]),
-                "add its line",
-            );
-        }
-    }
+    let check = |a: &str, b: &str, d: &str| {
+        let files = [("src/a/mod.rs", a), ("src/a/b.rs", b), ("src/a/d.rs", d)];
+        circle(&files.map(|(path, text)| (path.to_owned(), text.to_owned())))
+    };
+    let two = check("pub use b::C;", "\nuse crate::a::d::E;", "use super::b::C;");
+    breaks(two, "src/a/b.rs:2: imports a/d in a circle");
+    let child = check("fn f() { b::g() }", "use super::X;", "");
+    breaks(child, "src/a/b.rs:1: imports a in a circle");
+    let tests = "pub(super) fn f() {}\nmod tests { use super::super::*; }";
+    holds(check("mod b; pub use b::{C as D, d::E};", tests, ""));
 }
