@@ -1,11 +1,12 @@
 //! Measures cache hits through the C ABI: compiles `load.c`, `hit.c` and `stall.c` against the
-//! release library and runs them. Run `cargo bench`. Compare the ratios rather than the times,
-//! which depend on the machine's load.
+//! release library and runs them. Run `cargo bench --package keyferry-testing`. Compare the ratios
+//! rather than the times, which depend on the machine's load.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use keyferry_sandbox::{Options, Sandbox};
+use keyferry_testing::files::{beside, file};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -24,7 +25,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let library = std::env::current_exe()?.with_file_name("libkeyferry.so");
+    let library = beside("libkeyferry.so");
+    check_is_released(&library)?;
     std::os::unix::fs::symlink(&library, folder.path().join("libkeyferry.so.0"))?;
     std::os::unix::fs::symlink(&library, folder.path().join("libkeyferry.so"))?;
     let plugin = plugin(folder.path())?;
@@ -59,19 +61,29 @@ fn run() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses a library with the test hooks: users don't have it, and each call of it costs more.
+/// `cargo bench` without `--package` builds such a library, with the features of all packages.
+fn check_is_released(library: &Path) -> Result<(), Failure> {
+    let hook = b"panic injected by a test";
+    let bytes = std::fs::read(library)?;
+    if bytes.windows(hook.len()).any(|bytes| bytes == hook) {
+        return Err(
+            "the library has test hooks; run `cargo bench --package keyferry-testing`".into(),
+        );
+    }
+    Ok(())
+}
+
 fn compiler() -> Result<Command, Failure> {
     Ok(keyferry_testing::compiler::optimizing()?)
 }
 
 /// Compiles a plugin whose service has a token for each id, and returns its path.
 fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
-    let (root, made) = (
-        Path::new(env!("CARGO_MANIFEST_DIR")),
-        folder.join("tables.so"),
-    );
+    let made = folder.join("tables.so");
     let mut command = compiler()?;
     command
-        .arg(root.join("c-tests/plugins/tables.c"))
+        .arg(file("c-tests/plugins/tables.c"))
         .args(["-shared", "-fPIC", "-o"])
         .arg(&made);
     // The header line is as long as in the rows for the built-in services: 600 bytes.
@@ -80,7 +92,7 @@ fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
         "v".repeat(600 - "X-Token: \0".len())
     ));
     let status = command
-        .arg(format!("-I{}", root.join("include").display()))
+        .arg(format!("-I{}", file("include").display()))
         .status()?;
     if status.success() {
         Ok(made)
@@ -90,11 +102,10 @@ fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn compile(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = folder.join(name);
     let status = compiler()?
-        .arg(root.join(format!("benches/{name}.c")))
-        .arg(format!("-I{}", root.join("include").display()))
+        .arg(file(&format!("benches/{name}.c")))
+        .arg(format!("-I{}", file("include").display()))
         .arg(format!("-L{}", folder.display()))
         .args(["-o".as_ref(), program.as_os_str()])
         .args([

@@ -132,7 +132,7 @@ def measured(name):
 
 
 def hits():
-    """The rows of `cargo bench` about hits: (row, tokens) to (ns, times the limit, throughput of two threads)."""
+    """The rows of the benchmark `cached` about hits: (row, tokens) to (ns, times the limit, throughput of two threads)."""
     rows = [line.split("\t") for line in measured("hit.txt")]
     return {(row[0], row[1]): (row[2], row[3], row[6]) for row in rows if len(row) == 7 and row[1].isdigit()}
 

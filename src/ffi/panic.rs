@@ -41,8 +41,8 @@ fn panic_error(name: &'static str, payload: Box<dyn Any + Send>) -> Error {
 }
 
 /// Makes the next call of an exported function panic, so that a test can check that the library
-/// catches the panic. Exists only in debug builds.
-#[cfg(debug_assertions)]
+/// catches the panic. Exists only with the feature `test-hooks`.
+#[cfg(feature = "test-hooks")]
 pub mod injection {
     use std::ptr::null_mut;
     use std::sync::atomic::{AtomicPtr, Ordering};
@@ -73,15 +73,15 @@ pub mod injection {
         let is_first = ARMED
             .compare_exchange(armed, null_mut(), Ordering::AcqRel, Ordering::Acquire)
             .is_ok();
-        assert!(!is_first, "injected");
+        assert!(!is_first, "panic injected by a test");
     }
 }
 
-#[cfg(debug_assertions)]
+#[cfg(feature = "test-hooks")]
 fn inject(name: &str) {
     injection::maybe_panic(name);
 }
 
-#[cfg(not(debug_assertions))]
+#[cfg(not(feature = "test-hooks"))]
 #[inline]
 fn inject(_name: &str) {}

@@ -14,7 +14,7 @@ use super::descriptor;
 use super::handle::{Extensions, Plugin};
 use super::host;
 use super::stub_context::NO_CONTEXT;
-#[cfg(debug_assertions)]
+#[cfg(feature = "test-hooks")]
 use super::test_host;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::sync::Mutex;
@@ -206,7 +206,7 @@ struct ExtensionTable(*const c_void);
 unsafe impl Send for ExtensionTable {}
 
 fn host_table() -> *const abi::keyferry_plugin_host {
-    #[cfg(debug_assertions)]
+    #[cfg(feature = "test-hooks")]
     if let Some(later) = test_host::table() {
         return later;
     }

@@ -39,7 +39,7 @@ mod service;
 mod slot;
 mod status;
 mod stub_context;
-#[cfg(debug_assertions)]
+#[cfg(feature = "test-hooks")]
 pub mod test_host;
 
 pub use conformance::check;

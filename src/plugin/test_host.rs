@@ -1,5 +1,5 @@
-//! The table of a later host, with one more slot. Exists in debug builds only, to test that plugins
-//! built against the current header work with it.
+//! The table of a later host, with one more slot, to test that plugins built against the current
+//! header work with it. Exists only with the feature `test-hooks`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

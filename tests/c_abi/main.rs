@@ -11,3 +11,4 @@ mod memcheck;
 mod panics;
 mod program;
 mod programs;
+mod test_hooks;
