@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use keyferry_testing::child::{self, Ended};
 use keyferry_testing::files;
 use keyferry_testing::host::HostHarness;
+use keyferry_testing::skip;
 
 const LIMIT: Duration = Duration::from_secs(400);
 /// What the check of the types needs; 20 is the oldest Node whose types know `using`.
@@ -69,12 +70,10 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Done once for all tests; nothing where Node is missing.
+/// Installs the package once for all tests. Returns `None`, and skips the test, without Node.
 fn installed() -> Option<&'static Installed> {
-    static INSTALLED: OnceLock<Option<Installed>> = OnceLock::new();
-    INSTALLED
-        .get_or_init(|| (child::has("node") && child::has("npm")).then(install))
-        .as_ref()
+    static INSTALLED: OnceLock<Installed> = OnceLock::new();
+    (!skip::without(&["node", "npm"])).then(|| INSTALLED.get_or_init(install))
 }
 
 fn install() -> Installed {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use keyferry_testing::{child, compiler, files};
+use keyferry_testing::{compiler, files, skip};
 
 const C: [&str; 2] = ["c99", "c11"];
 const CPP: [&str; 2] = ["c++17", "c++20"];
@@ -37,7 +37,7 @@ fn compiles(tool: &str, language: &str, dialects: &[&str], header: &str, folder:
 }
 
 fn compiles_with(c: &str, cpp: &str) {
-    if !child::has(c) || !child::has(cpp) {
+    if skip::without(&[c, cpp]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -6,10 +6,10 @@ use std::process::Command;
 use keyferry::ffi::version::KEYFERRY_ABI_VERSION;
 
 use super::header::symbols;
-use keyferry_testing::{child, compiler, files};
+use keyferry_testing::{compiler, files, skip};
 
 fn tool_output(tool: &str, options: &[&str]) -> Option<String> {
-    child::has(tool).then(|| {
+    (!skip::without(&[tool])).then(|| {
         compiler::succeed(
             Command::new(tool)
                 .args(options)

@@ -7,6 +7,7 @@ use super::program;
 use keyferry_testing::child;
 use keyferry_testing::files;
 use keyferry_testing::host::HostHarness;
+use keyferry_testing::skip;
 
 /// All that the loader does to bring a library in.
 const LOADER: [&str; 17] = [
@@ -38,7 +39,7 @@ fn is_loaders(call: &str) -> bool {
 
 #[test]
 fn loading_starts_no_thread_and_opens_no_file_and_no_socket() {
-    if !child::has("strace") {
+    if skip::without_strace() {
         return;
     }
     let harness = HostHarness::new();

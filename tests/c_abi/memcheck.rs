@@ -4,8 +4,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::program;
-use keyferry_testing::child;
 use keyferry_testing::host::HostHarness;
+use keyferry_testing::{child, skip};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -25,7 +25,7 @@ const LEAK_CHECK: &[&str] = &[
 ];
 
 fn is_clean(source: &str, options: &[&str]) {
-    if !child::has("valgrind") {
+    if skip::without(&["valgrind"]) {
         return;
     }
     let harness = HostHarness::new();

@@ -3,9 +3,10 @@
 use std::os::unix::process::ExitStatusExt;
 
 use keyferry::ports::store::Store;
+use keyferry_testing::skip;
 
 use crate::harness::{StoreHarness, Worker};
-use crate::syscalls::{HARMLESS, SystemCall, calls, can_trace, syscalls};
+use crate::syscalls::{HARMLESS, SystemCall, calls, syscalls};
 use crate::worker::{intact_generation, key, record};
 
 /// The calls of a save, on an empty place or over a record of generation 7.
@@ -97,7 +98,7 @@ fn at_each_call(
 
 #[test]
 fn a_writer_that_is_killed_leaves_the_old_or_the_new() {
-    if !can_trace() {
+    if skip::without_strace() {
         return;
     }
     for over in [None, Some(7)] {
@@ -112,7 +113,7 @@ fn a_writer_that_is_killed_leaves_the_old_or_the_new() {
 
 #[test]
 fn a_disk_that_fails_costs_a_warning_at_most() {
-    if !can_trace() {
+    if skip::without_strace() {
         return;
     }
     let errors = ["ENOSPC", "EIO", "EROFS", "EACCES", "ENOLCK", "EINTR"];

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use keyferry::ports::store::Store;
+use keyferry_testing::skip;
 
 use crate::harness::{StoreHarness, Worker};
 use crate::worker::{intact_generation, key, record};
@@ -108,9 +109,7 @@ fn the_default_is_the_users_state_folder_with_the_key_outside() {
 #[test]
 #[expect(unsafe_code, reason = "system calls")]
 fn another_users_home_is_left_alone() {
-    // SAFETY: takes nothing and can't fail.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("*** SKIPPED: only root can give a folder away ***");
+    if skip::without_root() {
         return;
     }
     let harness = StoreHarness::new();
@@ -130,7 +129,7 @@ impl Mounted {
             .arg(&path)
             .status();
         if !mount.is_ok_and(|status| status.success()) {
-            println!("*** SKIPPED: only root can mount ***");
+            skip::report("no file system can be mounted; run the tests as root with CAP_SYS_ADMIN");
             return None;
         }
         Some(Self(path))

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use keyferry::ports::store::Store;
+use keyferry_testing::skip;
 
 use crate::harness::StoreHarness;
 use crate::worker::{key, record};
@@ -19,12 +20,6 @@ pub(crate) fn assert_private(path: &Path) {
             .unwrap()
             .for_each(|entry| assert_private(&entry.unwrap().path()));
     }
-}
-
-#[expect(unsafe_code, reason = "system calls")]
-fn is_root() -> bool {
-    // SAFETY: takes nothing and can't fail.
-    unsafe { libc::geteuid() == 0 }
 }
 
 /// The one warning of a worker that gets its token though the store can't be used.
@@ -117,8 +112,7 @@ fn snapshot(path: &Path) -> Vec<(String, u32, u32, u64)> {
 
 #[test]
 fn what_belongs_to_another_user_is_refused() {
-    if !is_root() {
-        println!("*** SKIPPED: only root can give files away ***");
+    if skip::without_root() {
         return;
     }
     for (name, remedy) in [

@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use keyferry_testing::skip;
+
 use crate::harness::{ARGUMENTS, StoreHarness, Worker};
 use crate::worker::{key, record};
 
@@ -27,22 +29,6 @@ pub(crate) const HARMLESS: [&str; 9] = [
     "rt_sigpending",
     "rt_sigtimedwait",
 ];
-
-/// Whether strace is there and may trace.
-pub(crate) fn can_trace() -> bool {
-    let may = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .status()
-        .is_ok_and(|status| status.success());
-    if !may {
-        // Past the test's captured output, so that it is seen in a run that is green.
-        let _ = std::io::Write::write_all(
-            &mut std::io::stderr(),
-            b"\n*** SKIPPED: strace is not there, or may not trace ***\n",
-        );
-    }
-    may
-}
 
 /// The command of a worker under strace, with these options.
 pub(crate) fn syscalls(harness: &StoreHarness, task: &str, options: &[&str]) -> Command {
@@ -112,7 +98,7 @@ pub(crate) fn calls(harness: &StoreHarness, task: &str, from: &str, to: &str) ->
 #[test]
 #[expect(unsafe_code, reason = "system calls")]
 fn nothing_is_ever_open_to_others() {
-    if !can_trace() {
+    if skip::without_strace() {
         return;
     }
     for umask in [0o000, 0o022, 0o077] {
@@ -155,7 +141,7 @@ fn nothing_is_ever_open_to_others() {
 
 #[test]
 fn a_warm_look_up_opens_the_folder_the_key_and_the_record() {
-    if !can_trace() {
+    if skip::without_strace() {
         return;
     }
     let harness = StoreHarness::new();
@@ -251,7 +237,7 @@ fn figures_of_saves() {
         "a look-up by a process that has the store open: {} us",
         began.elapsed().as_micros() / 1000
     );
-    if !can_trace() {
+    if skip::without_strace() {
         return;
     }
     let harness = StoreHarness::new();

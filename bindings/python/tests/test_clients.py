@@ -5,24 +5,14 @@ import http.server
 import io
 import os
 import threading
-import unittest
 import unittest.mock
 
+import httpx
 import keyferry
+import keyferry.httpx
+import keyferry.requests
+import requests
 from support import FILES, FILEVERBS, MASV, PACKAGE, TEAMS, Case, config, control, count, renewed_in_background, slow_login
-
-try:
-    import requests
-
-    import keyferry.requests
-except ImportError:
-    requests = None
-try:
-    import httpx
-
-    import keyferry.httpx
-except ImportError:
-    httpx = None
 
 AUTH_HEADERS = ("x-package-token", "x-user-token", "x-api-key", "x-transfer-token", "authorization", "secretkey")
 
@@ -165,7 +155,6 @@ class Clients:
         return self.session.token_for("user").details["teams"][0]["id"]
 
 
-@unittest.skipUnless(requests, "requests is not installed")
 class Requests(Clients, Case):
     def get(self, url, session=None, **more):
         with requests.Session() as client:
@@ -273,7 +262,6 @@ class Httpx(Clients):
                 self.assertEqual([name for name, _ in one.request.headers.raw if name.decode().lower() in AUTH_HEADERS], [])
 
 
-@unittest.skipUnless(httpx, "httpx is not installed")
 class HttpxSync(Httpx, Case):
     def get(self, url, session=None, **more):
         with httpx.Client(auth=keyferry.httpx.Auth(session or self.session), follow_redirects=True, trust_env=False) as client:
@@ -290,7 +278,6 @@ class HttpxSync(Httpx, Case):
             self.fails(ImportError, keyferry.httpx.Auth)
 
 
-@unittest.skipUnless(httpx, "httpx is not installed")
 class HttpxAsync(Httpx, Case):
     def get(self, url, session=None, **more):
         async def sent():
@@ -325,13 +312,3 @@ class HttpxAsync(Httpx, Case):
                 await client.get(TEAMS)
 
         self.assert_cancels_at_once(asking)
-
-
-class Absent(Case):
-    @unittest.skipIf(requests and httpx, "both clients are installed")
-    def test_the_adapters_are_there_only_where_their_client_is(self):
-        for name, there in (("requests", requests), ("httpx", httpx)):
-            if not there:
-                with self.assertRaises(ImportError) as caught:
-                    __import__(f"keyferry.{name}")
-                self.assertEqual(caught.exception.name, name)

@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 import time
-import unittest
 
 import keyferry
 from support import FILES, PACKAGE, TEAMS, Case, config, control, count, run, run_in_threads, slow_login, status_of
@@ -143,7 +142,6 @@ def _ask(number):
     return os.getpid(), works, _token.kind, again, refused
 
 
-@unittest.skipUnless(hasattr(os, "fork"), "no fork here")
 class Forks(Case):
     def test_8_forked_workers_of_a_busy_parent_get_sessions_of_their_own(self):
         global _inherited, _token, _request

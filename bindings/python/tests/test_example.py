@@ -5,19 +5,12 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import unittest
 
 from support import Case, control, count
 
 EXAMPLE = pathlib.Path(__file__).parent.parent / "examples" / "upload_folder.py"
 
-try:
-    import requests
-except ImportError:
-    requests = None
 
-
-@unittest.skipUnless(requests and EXAMPLE.exists(), "requests or the example is not here")
 class Example(Case):
     def start(self, *arguments, **environment):
         with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,6 @@ import logging
 import gc
 import itertools
 import os
-import unittest
 import unittest.mock
 
 import keyferry
@@ -107,7 +106,6 @@ class Log(Case):
         run_in_threads(8, work)
         self.assertGreater(len(self.handler.records), 0)
 
-    @unittest.skipUnless(hasattr(os, "fork"), "no fork here")
     def test_a_forked_child_says_nothing_until_it_starts_the_log_itself(self):
         keyferry.log.start(logging.DEBUG)
         for starts in (False, True):

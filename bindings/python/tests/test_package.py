@@ -114,7 +114,7 @@ class Readme(Case):
         for block in readme()[1]:
             for example, made_up in replaced.items():
                 block = block.replace(example, made_up)
-            names["session"] = keyferry.default
+            names["session"] = self.session
             with self.subTest(block):
                 code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
                 result = eval(code, names)

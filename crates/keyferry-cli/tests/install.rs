@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use keyferry_testing::files;
 use keyferry_testing::host::HostHarness;
-use keyferry_testing::{child, compiler};
+use keyferry_testing::{child, compiler, skip};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -144,7 +144,7 @@ fn files_below(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_c_and_a_cpp_program_are_built_with_pkg_config() {
-    if !child::has("pkg-config") {
+    if skip::without(&["pkg-config"]) {
         return;
     }
     let installed = Installed::new();
@@ -164,7 +164,7 @@ fn a_c_and_a_cpp_program_are_built_with_pkg_config() {
 /// As where a distribution installs the static library alone: the linker has no other to take.
 #[test]
 fn a_program_is_linked_statically_with_pkg_config() {
-    if !child::has("pkg-config") {
+    if skip::without(&["pkg-config"]) {
         return;
     }
     let installed = Installed::new();
@@ -183,7 +183,7 @@ fn a_program_is_linked_statically_with_pkg_config() {
 
 #[test]
 fn programs_are_built_with_cmake() {
-    if !child::has("cmake") {
+    if skip::without(&["cmake"]) {
         return;
     }
     let installed = Installed::new();
@@ -245,7 +245,7 @@ fn the_installed_programs_run_and_the_helper_finds_its_elder() {
 
 #[test]
 fn cmake_is_refused_another_series() {
-    if !child::has("cmake") {
+    if skip::without(&["cmake"]) {
         return;
     }
     let installed = Installed::new();

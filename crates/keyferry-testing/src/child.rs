@@ -59,22 +59,3 @@ pub fn run(command: &mut Command, limit: Duration) -> Ended {
         err,
     }
 }
-
-/// Returns whether a tool is installed. Prints a warning if it isn't; continuous integration fails
-/// on that warning.
-pub fn has(tool: &str) -> bool {
-    let found = Command::new(tool)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !found {
-        // Writes to standard error directly, because `eprintln!` is captured in passing tests.
-        let _ = std::io::Write::write_all(
-            &mut std::io::stderr(),
-            format!("\n*** SKIPPED: {tool} is not installed ***\n").as_bytes(),
-        );
-    }
-    found
-}

@@ -11,3 +11,4 @@ pub mod host;
 pub mod plugins;
 pub mod secret_forms;
 pub mod settings;
+pub mod skip;

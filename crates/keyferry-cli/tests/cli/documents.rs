@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use keyferry_sandbox::credentials as c;
-use keyferry_testing::child;
 use keyferry_testing::documents::{self, Block, blocks};
+use keyferry_testing::skip;
 
 use super::harness::{HELPER, Harness, KEYFERRY, run_with_input};
 
@@ -51,7 +51,7 @@ fn script(blocks: &[Block], harness: &Harness) -> String {
 
 #[test]
 fn every_shell_block_runs() {
-    if !child::has("curl") {
+    if skip::without(&["curl"]) {
         return;
     }
     let mut run = 0;

@@ -7,25 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keyferry_sandbox::credentials as c;
+use keyferry_testing::skip;
 
 use crate::harness::{Harness, KEYFERRY, ProgramOutput, assert_no_secret_in_file, run_with_input};
-
-/// Whether the programs are there. Says so loudly where they aren't: continuous integration
-/// installs them.
-fn has(programs: &[&str]) -> bool {
-    let is_there = |program: &&&str| {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap())
-            .any(|folder| folder.join(program).is_file())
-    };
-    let missing = programs.iter().find(|program| !is_there(program));
-    if let Some(missing) = missing {
-        let _ = std::io::Write::write_all(
-            &mut std::io::stderr(),
-            format!("\n*** SKIPPED: {missing} is not installed ***\n").as_bytes(),
-        );
-    }
-    missing.is_none()
-}
 
 /// Runs a script on a bus of its own, with folders of its own; the password is at descriptor 3.
 fn on_a_bus(harness: &Harness, script: &str) -> ProgramOutput {
@@ -55,7 +39,7 @@ fn on_a_bus(harness: &Harness, script: &str) -> ProgramOutput {
 
 /// The same with a Secret Service that is unlocked; none where the programs for it are missing.
 fn with_secret_service(script: &str) -> Option<(Harness, ProgramOutput)> {
-    if !has(&["dbus-run-session", "gnome-keyring-daemon", "secret-tool"]) {
+    if skip::without(&["dbus-run-session", "gnome-keyring-daemon", "secret-tool"]) {
         return None;
     }
     let (harness, unlock) = (
@@ -178,7 +162,7 @@ fn the_key_of_the_store_is_kept_in_the_keyring_where_it_is_asked_for() {
 
 #[test]
 fn a_mute_secret_service_is_left_after_two_seconds() {
-    if !has(&["dbus-run-session", "secret-tool"]) {
+    if skip::without(&["dbus-run-session", "secret-tool"]) {
         return;
     }
     let harness = Harness::new();
@@ -206,7 +190,7 @@ fn a_mute_secret_service_is_left_after_two_seconds() {
 
 #[test]
 fn a_mute_bus_is_left_after_two_seconds() {
-    if !has(&["secret-tool"]) {
+    if skip::without(&["secret-tool"]) {
         return;
     }
     let harness = Harness::new();
@@ -256,7 +240,7 @@ fn without_a_keyring_or_an_item_the_answer_is_at_once() {
 
 #[test]
 fn without_a_bus_the_kernel_keeps_a_secret_until_the_next_start() {
-    if !has(&["keyctl"]) {
+    if skip::without(&["keyctl"]) {
         return;
     }
     let harness = Harness::new();

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use keyferry_testing::skip;
+
 use crate::harness::{HELPER, Harness, KEYFERRY, ProgramOutput, run_with_input};
 
 /// Files that may lead a program astray, in the folder that it is in.
@@ -97,8 +99,8 @@ const PROCESSES: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
 
 #[test]
 fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_five_files() {
-    if !Path::new("/usr/bin/strace").exists() {
-        return eprintln_skipped();
+    if skip::without_strace() {
+        return;
     }
     let harness = Harness::new();
     harness.write_private_file(
@@ -178,8 +180,8 @@ fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_five_files(
 
 #[test]
 fn whatever_else_is_done_nothing_is_looked_for_in_a_hostile_folder() {
-    if !Path::new("/usr/bin/strace").exists() {
-        return eprintln_skipped();
+    if skip::without_strace() {
+        return;
     }
     let harness = Harness::new();
     bait(&harness);
@@ -210,11 +212,4 @@ fn whatever_else_is_done_nothing_is_looked_for_in_a_hostile_folder() {
         );
     }
     assert!(!harness.path("work/was-run").exists());
-}
-
-fn eprintln_skipped() {
-    let _ = std::io::Write::write_all(
-        &mut std::io::stderr(),
-        b"\n*** SKIPPED: strace is not installed ***\n",
-    );
 }

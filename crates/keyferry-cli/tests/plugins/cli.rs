@@ -14,6 +14,7 @@ use keyferry_testing::compiler;
 use keyferry_testing::files::{beside, file};
 use keyferry_testing::plugins::harness::PluginHarness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
+use keyferry_testing::skip;
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
@@ -169,6 +170,9 @@ fn what_git_rejects_is_forgotten_and_what_it_approves_is_left_alone() {
 
 #[test]
 fn scripts_get_its_header_and_curl_uses_it() {
+    if skip::without(&["curl"]) {
+        return;
+    }
     let template = TemplateHarness::new();
     let url = format!("{}/v1/library", template.studio.url());
     for (word, expected) in [
@@ -195,13 +199,11 @@ fn scripts_get_its_header_and_curl_uses_it() {
         "{}",
         explained.said()
     );
-    if child::has("curl") {
-        let script = format!(
-            "'{KEYFERRY}' curl '{url}' | curl -sS -o /dev/null -w '%{{http_code}}' -K - '{url}'"
-        );
-        let ended = child::run(&mut template.program("sh", &["-c", &script]), LIMIT);
-        assert_eq!(ended.out, "200", "{}", ended.said());
-    }
+    let script = format!(
+        "'{KEYFERRY}' curl '{url}' | curl -sS -o /dev/null -w '%{{http_code}}' -K - '{url}'"
+    );
+    let ended = child::run(&mut template.program("sh", &["-c", &script]), LIMIT);
+    assert_eq!(ended.out, "200", "{}", ended.said());
 }
 
 #[test]
@@ -295,21 +297,22 @@ fn c_programs_reach_it_like_a_built_in_service() {
 
 #[test]
 fn host_and_plugins_are_clean_under_valgrind() {
-    if child::has("valgrind") {
-        let ended = run_c_program(
-            &[
-                "valgrind",
-                "--quiet",
-                "--error-exitcode=9",
-                "--leak-check=full",
-                "--show-leak-kinds=definite",
-                "--errors-for-leak-kinds=definite",
-            ],
-            &[],
-            &[],
-        );
-        assert!(ended.status.success(), "{}", ended.said());
+    if skip::without(&["valgrind"]) {
+        return;
     }
+    let ended = run_c_program(
+        &[
+            "valgrind",
+            "--quiet",
+            "--error-exitcode=9",
+            "--leak-check=full",
+            "--show-leak-kinds=definite",
+            "--errors-for-leak-kinds=definite",
+        ],
+        &[],
+        &[],
+    );
+    assert!(ended.status.success(), "{}", ended.said());
 }
 
 /// The sanitizer sees what plugin and program do, and what the host does to memory that either has.
@@ -362,7 +365,7 @@ fn assert_reached(template: &TemplateHarness, command: &mut Command) {
 
 #[test]
 fn python_reaches_it_like_a_built_in_service() {
-    if !child::has("python3") {
+    if skip::without(&["python3"]) {
         return;
     }
     let template = TemplateHarness::new();
@@ -393,7 +396,7 @@ fn python_reaches_it_like_a_built_in_service() {
 
 #[test]
 fn node_reaches_it_like_a_built_in_service() {
-    if !child::has("node") || !child::has("npm") {
+    if skip::without(&["node", "npm"]) {
         return;
     }
     let template = TemplateHarness::new();

@@ -1,0 +1,150 @@
+//! Skips tests that can't run on this machine. `.ci/run` counts the lines that are printed here,
+//! and fails unless there are none.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::{env, fs, thread};
+
+/// Each line has a program and its Debian package.
+const PROGRAMS: &str = include_str!("../../../.ci/programs.txt");
+
+/// Skips the current test if one of the programs is not installed.
+///
+/// Panics if `.ci/programs.txt` doesn't have the program, because `.ci/run` then doesn't install it.
+#[must_use = "the caller returns if the test is skipped"]
+pub fn without(programs: &[&str]) -> bool {
+    let missing = programs
+        .iter()
+        .map(|program| (program, package(program)))
+        .find(|(program, _)| !is_installed(program));
+    if let Some((program, package)) = missing {
+        report(&format!(
+            "{program} is not installed; install the package {package}"
+        ));
+    }
+    missing.is_some()
+}
+
+/// Skips the current test unless it runs as root.
+#[must_use = "the caller returns if the test is skipped"]
+pub fn without_root() -> bool {
+    // `/proc/self` belongs to the effective user of this process.
+    let is_root = fs::metadata("/proc/self").is_ok_and(|facts| facts.uid() == 0);
+    if !is_root {
+        report("only root can change the owner of a file; run the tests as root");
+    }
+    !is_root
+}
+
+/// Skips the current test unless strace is installed and may trace.
+#[must_use = "the caller returns if the test is skipped"]
+pub fn without_strace() -> bool {
+    if without(&["strace"]) {
+        return true;
+    }
+    let traced = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .stderr(Stdio::null())
+        .status();
+    let is_allowed = traced.is_ok_and(|status| status.success());
+    if !is_allowed {
+        report("strace may not trace; allow ptrace, for example with CAP_SYS_PTRACE");
+    }
+    !is_allowed
+}
+
+/// Skips the current test unless this machine has an IPv6 loopback address.
+#[must_use = "the caller returns if the test is skipped"]
+pub fn without_ipv6() -> bool {
+    let is_there = TcpListener::bind("[::1]:0").is_ok();
+    if !is_there {
+        report("no address ::1; enable IPv6 on the loopback interface");
+    }
+    !is_there
+}
+
+/// Prints that the current test is skipped, with the reason and the remedy. The functions above
+/// call this; a test calls it only for a reason that no other test has.
+pub fn report(reason: &str) {
+    let program = env::current_exe().unwrap();
+    let program = program.file_stem().unwrap().to_string_lossy();
+    let target = program
+        .rsplit_once('-')
+        .map_or(&*program, |(target, _)| target);
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let line = format!("*** SKIPPED {target}::{test}: {reason}\n");
+    // The test runner captures `eprintln!`, but not this.
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+fn package(program: &str) -> &'static str {
+    PROGRAMS
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(name, _)| *name == program)
+        .map(|(_, package)| package)
+        .unwrap_or_else(|| panic!("add {program} and its package to .ci/programs.txt"))
+}
+
+fn is_installed(program: &str) -> bool {
+    let is_program = |path: &Path| {
+        path.metadata()
+            .is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    };
+    env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .any(|folder| is_program(&folder.join(program)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_of_the_list_has_a_package() {
+        let lines = PROGRAMS.lines().filter(|line| !line.starts_with('#'));
+        let programs: Vec<_> = lines.map(|line| line.split_once(' ').unwrap().0).collect();
+        assert!(programs.len() >= 20 && programs.is_sorted(), "{programs:?}");
+        for program in programs {
+            assert!(!package(program).is_empty(), "{program}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "add curll and its package to .ci/programs.txt")]
+    fn a_program_that_is_not_in_the_list_is_a_mistake() {
+        let _ = without(&["curll"]);
+    }
+
+    /// Runs itself without programs, and with output captured as in `cargo test`.
+    #[test]
+    fn a_skipped_test_names_itself_the_program_and_its_package_despite_the_capture() {
+        const CHILD: &str = "TEST_SKIPPED";
+        if env::var_os(CHILD).is_some() {
+            assert!(without(&["bash", "curl"]));
+            assert!(!without(&[]));
+            return;
+        }
+        let name = thread::current().name().unwrap().to_owned();
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", &name])
+            .env(CHILD, "1")
+            .env("PATH", "/nonexistent")
+            .output()
+            .unwrap();
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(out.contains("1 passed"), "{out}{err}");
+        assert_eq!(
+            err,
+            format!(
+                "*** SKIPPED keyferry_testing::{name}: bash is not installed; install the package bash\n"
+            )
+        );
+    }
+}
