@@ -124,7 +124,7 @@ fn whoever_rejects_every_token_gets_one_login_in_ten_seconds() {
         world.pass_s(1);
     }
     assert!(
-        world.sandbox.count("login") <= 12,
+        (8..=12).contains(&world.sandbox.count("login")),
         "{} logins in 100 s",
         world.sandbox.count("login")
     );
@@ -145,7 +145,7 @@ fn a_package_whose_every_token_is_refused_is_looked_up_once_in_ten_seconds() {
         world.pass_s(1);
     }
     assert!(
-        world.sandbox.count("lookup") <= 5,
+        (3..=5).contains(&world.sandbox.count("lookup")),
         "{} look-ups",
         world.sandbox.count("lookup")
     );

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use keyferry::ports::store::Store;
 use keyferry_testing::skip;
@@ -148,7 +149,7 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
     std::fs::set_permissions(&outside, PermissionsExt::from_mode(0o755)).unwrap();
     let (store, aside) = (folder.join("store"), folder.join("aside"));
     let setting = format!("file:{}", store.display());
-    let ended = std::sync::atomic::AtomicBool::new(false);
+    let (ended, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
     let seconds = std::env::var("KEYFERRY_RACE_S")
         .ok()
         .and_then(|text| text.parse().ok())
@@ -156,9 +157,12 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+            while !ended.load(Ordering::Relaxed) {
                 let _ = std::fs::rename(&store, &aside);
-                let _ = symlink(&outside, &store);
+                swaps.fetch_add(
+                    u32::from(symlink(&outside, &store).is_ok()),
+                    Ordering::Relaxed,
+                );
                 let _ = std::fs::remove_file(&store);
                 let _ = std::fs::rename(&aside, &store);
                 let _ = std::fs::remove_dir_all(&aside);
@@ -176,8 +180,10 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
                 .unwrap();
             drop(store.load(&key("01A")).unwrap());
         }
-        ended.store(true, std::sync::atomic::Ordering::Relaxed);
-        println!("{generation} saves against the swapper");
+        ended.store(true, Ordering::Relaxed);
+        assert!(generation > 10, "only {generation} saves");
     });
+    let swaps = swaps.into_inner();
+    assert!(swaps > 10, "only {swaps} links to {}", outside.display());
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
 }

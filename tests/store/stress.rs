@@ -29,6 +29,7 @@ fn thirty_two_processes_of_two_hundred_operations_read_nothing_broken() {
         began.elapsed()
     );
     let left = harness.store().list().unwrap();
+    assert!(!left.is_empty());
     assert!(left.iter().all(|(_, record)| intact_generation(record) > 0));
     let bad = harness
         .names("tokens")

@@ -126,7 +126,9 @@ fn nothing_of_a_key_or_token_can_be_read_from_names_or_files() {
         "fileverbs",
         "127.0.0.1",
     ]);
-    for (path, bytes) in harness.token_files() {
+    let files = harness.token_files();
+    assert!(files.len() >= tokens.len(), "{files:?}");
+    for (path, bytes) in files {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let holds = |text: &&str| {
             name.contains(*text)

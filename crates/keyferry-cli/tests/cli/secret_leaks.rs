@@ -195,9 +195,9 @@ fn run(environment: &Environment, temporary: &Path, case: &CommandCase) -> (Stri
         detach_stdout: || Ok(()),
     };
     let words = case.words.iter().map(OsString::from).collect();
-    if let Ok(command) = args::parse(words, &mut streams) {
-        keyferry_cli::commands::run(command, &context, &mut streams);
-    }
+    let command = args::parse(words, &mut streams)
+        .unwrap_or_else(|_| panic!("cannot parse {:?}", case.words));
+    keyferry_cli::commands::run(command, &context, &mut streams);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (text(out), text(err))
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keyferry_sandbox::{Clock, Options, Sandbox, credentials as c};
+use keyferry_sandbox::{Clock, Fault, Options, Sandbox, credentials as c};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 
@@ -32,8 +32,18 @@ fn it_starts_at_once_on_ports_of_its_own_or_given_ones() {
 
 #[test]
 fn threads_of_a_test_share_it() {
-    fn shared<T: Send + Sync>(_: &T) {}
-    shared(&sandbox());
+    let sandbox = &sandbox();
+    std::thread::scope(|scope| {
+        for status in [401, 403, 429, 500] {
+            scope.spawn(move || {
+                let path = format!("/v1/{status}");
+                sandbox.fault(Fault::status(status).path(&path));
+                let answer = send(sandbox.masv_url(), "GET", &path, &[], "");
+                assert_eq!(answer.status, status);
+            });
+        }
+    });
+    assert_eq!(sandbox.count("faults_hit"), 4);
 }
 
 #[test]
