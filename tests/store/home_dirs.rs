@@ -107,7 +107,6 @@ fn the_default_is_the_users_state_folder_with_the_key_outside() {
 }
 
 #[test]
-#[expect(unsafe_code, reason = "system calls")]
 fn another_users_home_is_left_alone() {
     if skip::without_root() {
         return;

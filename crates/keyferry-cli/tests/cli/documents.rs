@@ -93,7 +93,7 @@ fn every_shell_block_runs() {
 
 #[test]
 fn the_picture_of_the_demo_shows_what_the_demo_prints() {
-    if !child::has("python3") {
+    if skip::without(&["python3"]) {
         return;
     }
     let script = keyferry_testing::files::file("docs/images/draw.py");
