@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as made};
+use keyferry_testing::http::claims;
 use parking_lot::RwLock;
 
-use crate::harness::{self, SECOND, World, assert_is_for, claims, package};
+use crate::harness::{self, SECOND, World, assert_is_for, package};
 
 /// Numbers that look random and are the same for the same seed.
 struct Dice(u64);

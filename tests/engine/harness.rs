@@ -4,8 +4,6 @@ use std::mem::MaybeUninit;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::error::ErrorKind;
@@ -14,6 +12,7 @@ use keyferry::model::token::Token;
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry_sandbox::{self, Sandbox, credentials as made};
+use keyferry_testing::http::claims;
 use serde_json::Value;
 
 use crate::c;
@@ -199,12 +198,6 @@ pub(crate) fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync
     })
 }
 
-/// What a token of the sandbox says of itself. A refresh token and an API key say nothing.
-pub(crate) fn claims(value: &str) -> Value {
-    let payload = value.split('.').nth(1).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-}
-
 /// The resource of the team's package of this number, from 1.
 pub(crate) fn package(number: usize) -> String {
     format!("packages/{}", package_id(number))
@@ -216,7 +209,7 @@ pub(crate) fn package_id(number: usize) -> String {
 
 /// Panics unless a token is one for the resource, by what the sandbox wrote into it.
 pub(crate) fn assert_is_for(resource: &str, header: &str, value: &str) {
-    let claims = claims(value.strip_prefix("Bearer ").unwrap_or(value));
+    let claims = claims(value);
     let parts: Vec<&str> = resource.split(['/', '?']).collect();
     let (name, subject, level) = match parts.as_slice() {
         ["user"] => ("X-User-Token", made::USER_SUBJECT, None),

@@ -1,8 +1,5 @@
 //! What is kept, brought by callers, forgotten and told.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use keyferry::error::ErrorKind;
 use keyferry::ffi::status::{
     KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNKNOWN_SERVICE,
@@ -11,35 +8,15 @@ use keyferry::ffi::status::{
 use keyferry::ffi::token::KEYFERRY_NO_EXPIRY;
 use keyferry::secret::Secret;
 use keyferry_sandbox::{Fault, Sandbox, credentials as made};
-use serde_json::Value;
+use keyferry_testing::http::{self, claims};
+use serde_json::{Value, json};
 
 use crate::c;
-use crate::harness::{self, World, claims, package};
-
-/// A POST as some other program makes it.
-fn post(sandbox: &Sandbox, path: &str, header: Option<(&str, &str)>) -> Value {
-    let address = sandbox.masv_url().strip_prefix("http://").unwrap();
-    let header = header
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .unwrap_or_default();
-    let body = "{\"name\":\"n\"}";
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n{header}"
-    );
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1)
-        .unwrap_or_else(|_| panic!("{answer}"))
-}
+use crate::harness::{self, World, package};
 
 fn from_portal(sandbox: &Sandbox) -> (String, String) {
-    let made = post(
-        sandbox,
-        &format!("/v1/portals/{}/packages", made::PORTAL_ID),
-        None,
-    );
+    let path = format!("/v1/portals/{}/packages", made::PORTAL_ID);
+    let made = http::post(sandbox.masv_url(), &path, &[], &json!({"name": "n"})).json();
     (
         format!("packages/{}", made["id"].as_str().unwrap()),
         made["access_token"].as_str().unwrap().to_owned(),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use keyferry::clock::Clock;
 use keyferry_sandbox::{self, Sandbox};
+use keyferry_testing::http::claims;
 
-use crate::harness::{self, SECOND, claims, session_at};
+use crate::harness::{self, SECOND, session_at};
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 3600;

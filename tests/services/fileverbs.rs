@@ -10,10 +10,9 @@ use keyferry::session;
 use keyferry_sandbox::{Clock, Fault, FaultAction, Options, Sandbox, Service, credentials as c};
 use serde_json::json;
 
-use crate::harness::{
-    self, call_with_token, check_requests, config_for, failure, sandbox, with_login,
-};
+use crate::harness::{call_with_token, check_requests, config_for, failure, sandbox, with_login};
 use keyferry_testing::c_api::Session;
+use keyferry_testing::http;
 
 const JOB: (&str, &str, &str) = (
     "GET",
@@ -62,13 +61,14 @@ fn a_bearer_that_ends_is_renewed_by_its_cookie_which_rotates() {
         before = token.value().to_owned();
         let header = format!("Bearer {before}");
         assert_eq!(
-            harness::call(
+            http::send(
                 sandbox.fileverbs_url(),
                 JOB.0,
                 JOB.1,
                 &[("Authorization", &header)],
                 ""
-            ),
+            )
+            .status,
             200
         );
         assert_eq!(

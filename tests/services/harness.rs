@@ -1,14 +1,13 @@
 //! The harness of these tests: a sandbox, configurations for it, and a plain socket for the calls
 //! that tokens are for.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use keyferry_sandbox::{Options, Sandbox, Service, credentials as c};
 
 use crate::secret_leaks;
 use keyferry_testing::c_api::{Config, Error, Result, Session, Token};
+use keyferry_testing::http;
 
 /// What each request may take where a test doesn't say; far more than anything needs here.
 pub(crate) const AMPLE_TIMEOUT_MS: u32 = 20_000;
@@ -68,62 +67,10 @@ pub(crate) fn link(id: &str, secret: &str) -> String {
     format!("links/{id}?secret={secret}")
 }
 
-/// Sends a request with these headers, and gives the status of the answer.
-pub(crate) fn call(
-    base: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> u16 {
-    exchange(base, method, path, headers, body).0
-}
-
-/// Sends a request; status and body of the answer.
-pub(crate) fn exchange(
-    base: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> (u16, String) {
-    let host = base.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let mut head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n",
-        body.len()
-    );
-    if matches!(method, "POST" | "PUT") {
-        head += "Content-Type: application/json\r\n";
-    }
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    stream
-        .write_all(format!("{head}\r\n{body}").as_bytes())
-        .unwrap();
-    let mut all = String::new();
-    stream.read_to_string(&mut all).unwrap();
-    let status = all
-        .split(' ')
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap();
-    (
-        status,
-        all.split_once("\r\n\r\n")
-            .map(|(_, body)| body.to_owned())
-            .unwrap_or_default(),
-    )
-}
-
 /// Makes the call that a token is for, with exactly its header.
 pub(crate) fn call_with_token(base: &str, token: &Token, (method, path, body): (&str, &str, &str)) {
     let (name, value) = token.header();
-    let status = call(base, method, path, &[(&name, &value)], body);
+    let status = http::send(base, method, path, &[(&name, &value)], body).status;
     assert!(
         (200..300).contains(&status),
         "{method} {path} with {name}: {status}"

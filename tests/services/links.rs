@@ -4,10 +4,11 @@ use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_READ};
 use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_NO_EXPIRY, KEYFERRY_TOKEN_KIND_PACKAGE};
 use keyferry_sandbox::credentials as c;
+use keyferry_testing::http;
 use serde_json::json;
 
 use crate::harness::{
-    self, call_with_token, check_requests, config_for, failure, link, package, sandbox, with_key,
+    call_with_token, check_requests, config_for, failure, link, package, sandbox, with_key,
     with_login,
 };
 use keyferry_testing::c_api::Request;
@@ -229,15 +230,14 @@ fn a_download_needs_a_link_and_the_message_says_how_to_make_one() {
             .unwrap();
         let (name, value) = manage.header();
         let path = format!("/v1/packages/{}/links", c::PACKAGE_ID);
-        let (status, body) = harness::exchange(
+        let response = http::post(
             sandbox.masv_url(),
-            "POST",
             &path,
             &[(&name, &value)],
-            r#"{"password":"made up"}"#,
+            &json!({"password": "made up"}),
         );
-        assert_eq!(status, 201, "{body}");
-        let made: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(response.status, 201, "{}", response.head);
+        let made = response.json();
         let secret = made["download_secret"]
             .as_str()
             .unwrap()

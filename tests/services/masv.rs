@@ -4,6 +4,7 @@ use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_WRITE};
 use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_NO_EXPIRY, KEYFERRY_TOKEN_KIND_KEY, KEYFERRY_TOKEN_KIND_USER};
 use keyferry_sandbox::{Fault, FaultAction, credentials as c};
+use keyferry_testing::http;
 use serde_json::json;
 
 use crate::harness::{
@@ -382,10 +383,9 @@ fn a_transfer_is_found_in_its_package_and_again_by_its_id() {
 fn a_write_token_is_adopted_and_serves_until_there_is_a_better_one() {
     let sandbox = sandbox();
     let path = format!("/v1/portals/{}/packages", c::PORTAL_ID);
-    let (status, body) =
-        harness::exchange(sandbox.masv_url(), "POST", &path, &[], r#"{"name":"In"}"#);
-    assert_eq!(status, 201);
-    let made: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let response = http::post(sandbox.masv_url(), &path, &[], &json!({"name": "In"}));
+    assert_eq!(response.status, 201);
+    let made = response.json();
     let (id, value) = (
         made["id"].as_str().unwrap(),
         made["access_token"].as_str().unwrap(),

@@ -1,6 +1,7 @@
 //! Every documented route: its URL gets a header that opens it, and exactly that one.
 
 use keyferry_sandbox::credentials as c;
+use keyferry_testing::http;
 use serde_json::json;
 
 use crate::harness::{
@@ -150,10 +151,9 @@ fn a_transfer_that_the_caller_started_is_adopted() {
         .unwrap();
     let (name, value) = read.header();
     let path = format!("/v1/packages/{}/transfer", c::PACKAGE_ID);
-    let (status, body) =
-        harness::exchange(sandbox.masv_url(), "POST", &path, &[(&name, &value)], "{}");
-    assert_eq!(status, 201);
-    let made: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let response = http::send(sandbox.masv_url(), "POST", &path, &[(&name, &value)], "{}");
+    assert_eq!(response.status, 201);
+    let made = response.json();
     let resource = format!("transfers/{}", made["id"].as_str().unwrap());
     session
         .adopt(&resource, made["access_token"].as_str().unwrap())

@@ -7,14 +7,15 @@
 )]
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Read;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use keyferry_sandbox::credentials as c;
 use keyferry_testing::skip;
+use keyferry_testing::http;
 use serde_json::Value;
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
@@ -293,20 +294,6 @@ impl Drop for RunningSandbox {
     }
 }
 
-/// The status that a plain GET with one header gets.
-fn get(base: &str, path: &str, header: &str) -> u16 {
-    let address = base.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
 #[test]
 fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
     let harness = DemoHarness::new();
@@ -330,24 +317,30 @@ fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
         assert_eq!(running.variable(name), value, "{name}");
     }
     assert_eq!(
-        get(
+        http::get(
             &running.variable("KEYFERRY_MASV_URL"),
             "/v1/teams",
-            &format!("X-API-KEY: {}\r\n", c::API_KEY)
-        ),
+            &[("X-API-KEY", c::API_KEY)]
+        )
+        .status,
         200
     );
     assert_eq!(
-        get(&running.variable("KEYFERRY_AGENT_URL"), "/api/v1/login", ""),
+        http::get(
+            &running.variable("KEYFERRY_AGENT_URL"),
+            "/api/v1/login",
+            &[]
+        )
+        .status,
         401
     );
-    let secret_key = format!("SecretKey: {}\r\n", c::SECRET_KEY);
     assert_eq!(
-        get(
+        http::get(
             &running.variable("KEYFERRY_FILEVERBS_URL"),
             "/api/v1/fileuploads",
-            &secret_key
-        ),
+            &[("SecretKey", c::SECRET_KEY)]
+        )
+        .status,
         200
     );
     assert_eq!(running.stop(libc::SIGTERM), (Some(0), String::new()));

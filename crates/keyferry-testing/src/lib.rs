@@ -8,6 +8,7 @@ pub mod compiler;
 pub mod documents;
 pub mod files;
 pub mod host;
+pub mod http;
 pub mod plugins;
 pub mod secret_forms;
 pub mod settings;

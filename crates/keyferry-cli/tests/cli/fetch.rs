@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{HELPER, Harness, assert_no_secret_in_file, request_status, run_with_input};
+use crate::harness::{HELPER, Harness, assert_no_secret_in_file, run_with_input};
+use keyferry_testing::http;
 
 /// A server of one repository. What begins with `/api/` goes on to the sandbox, so that both are at
 /// one origin.
@@ -65,11 +66,13 @@ fn serve(stream: TcpStream, root: &Path, fileverbs: &str, refused: &AtomicUsize)
     let answer = if target.starts_with("/api/") {
         pass_on(fileverbs, &head, &body)
     } else if header("authorization").is_none_or(|value| {
-        request_status(
+        http::get(
             fileverbs,
             "/api/v1/fileuploads",
             &[("Authorization", &value)],
-        ) != 200
+        )
+        .status
+            != 200
     }) {
         refused.fetch_add(1, Ordering::Relaxed);
         b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"test\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
@@ -81,20 +84,13 @@ fn serve(stream: TcpStream, root: &Path, fileverbs: &str, refused: &AtomicUsize)
 
 /// Sends the same to the sandbox, on a connection that ends with the answer.
 fn pass_on(fileverbs: &str, head: &str, body: &[u8]) -> Vec<u8> {
-    let host = fileverbs.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
     let kept: String = head
         .lines()
         .filter(|line| !line.is_empty() && !line.to_lowercase().starts_with("connection:"))
         .map(|line| format!("{line}\r\n"))
         .collect();
-    stream
-        .write_all(format!("{kept}Connection: close\r\n\r\n").as_bytes())
-        .unwrap();
-    stream.write_all(body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    answer
+    let head = format!("{kept}Connection: close\r\n\r\n");
+    http::send_bytes(fileverbs, &[head.as_bytes(), body].concat())
 }
 
 fn backend(

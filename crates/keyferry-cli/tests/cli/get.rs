@@ -3,7 +3,8 @@
 use keyferry_sandbox::credentials as c;
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, KEYFERRY, ProgramOutput, request_status, run_with_input};
+use crate::harness::{Harness, KEYFERRY, ProgramOutput, run_with_input};
+use keyferry_testing::http;
 
 fn get(harness: &Harness, arguments: &[&str], input: &str) -> ProgramOutput {
     run_with_input(
@@ -34,11 +35,12 @@ fn headers_and_their_end_are_told() {
     let value = answer["headers"]["X-Package-Token"][0].as_str().unwrap();
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
     assert_eq!(
-        request_status(
+        http::get(
             harness.sandbox.masv_url(),
             &path,
             &[("X-Package-Token", value)]
-        ),
+        )
+        .status,
         200
     );
     let expires = answer["expires"].as_str().unwrap();

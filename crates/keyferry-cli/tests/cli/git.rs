@@ -6,9 +6,8 @@ use std::process::Command;
 
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::{
-    HELPER, Harness, ProgramOutput, assert_no_secret_in_file, request_status, run_with_input,
-};
+use crate::harness::{HELPER, Harness, ProgramOutput, assert_no_secret_in_file, run_with_input};
+use keyferry_testing::http;
 
 /// `git credential WORD` with helpers and settings.
 fn git(harness: &Harness, settings: &[&str], word: &str, input: &str) -> ProgramOutput {
@@ -56,11 +55,12 @@ fn a_fileverbs_url_is_filled_with_a_bearer_through_authtype() {
     );
     let header = format!("Bearer {}", output.line("credential").unwrap());
     assert_eq!(
-        request_status(
+        http::get(
             harness.sandbox.fileverbs_url(),
             "/api/v1/fileuploads",
             &[("Authorization", &header)]
-        ),
+        )
+        .status,
         200
     );
     for word in ["approve", "reject"] {
@@ -141,11 +141,12 @@ fn a_masv_package_is_chosen_by_path_with_use_http_path() {
     );
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
     assert_eq!(
-        request_status(
+        http::get(
             harness.sandbox.masv_url(),
             &path,
             &[("X-Package-Token", output.line("password").unwrap())]
-        ),
+        )
+        .status,
         200
     );
     for word in ["approve", "reject"] {

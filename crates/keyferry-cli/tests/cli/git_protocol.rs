@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as c};
 use serde_json::json;
 
-use crate::harness::{HELPER, Harness, KEYFERRY, SECRETS, request_status, run_with_input};
+use crate::harness::{HELPER, Harness, KEYFERRY, SECRETS, run_with_input};
+use keyferry_testing::http;
 
 fn package(harness: &Harness) -> String {
     format!(
@@ -116,11 +117,12 @@ fn trap_2_authtype_is_sent_only_where_it_was_announced() {
         );
         let header = format!("Bearer {}", output.line("credential").unwrap());
         assert_eq!(
-            request_status(
+            http::get(
                 harness.sandbox.fileverbs_url(),
                 "/api/v1/fileuploads",
                 &[("Authorization", &header)]
-            ),
+            )
+            .status,
             200
         );
     }
@@ -447,7 +449,7 @@ fn trap_12_other_headers_come_under_a_key_that_git_drops() {
     );
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
     assert_eq!(
-        request_status(harness.sandbox.masv_url(), &path, &[(name, value)]),
+        http::get(harness.sandbox.masv_url(), &path, &[(name, value)]).status,
         200
     );
 }

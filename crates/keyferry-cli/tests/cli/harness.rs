@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -214,28 +213,6 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> ProgramOutpu
         out: text(output.stdout),
         err: text(output.stderr),
     }
-}
-
-/// Sends a request with these headers; the status of the answer.
-pub(crate) fn request_status(base: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
-    let host = base.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
-    stream
-        .write_all(
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n")
-                .as_bytes(),
-        )
-        .unwrap();
-    let mut all = String::new();
-    stream.read_to_string(&mut all).unwrap();
-    all.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Reads the argument lists of all that this process starts, over and over.

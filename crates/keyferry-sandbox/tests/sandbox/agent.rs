@@ -3,7 +3,7 @@
 use keyferry_sandbox::credentials as c;
 use serde_json::json;
 
-use crate::client::*;
+use crate::tokens::*;
 
 #[test]
 fn without_a_session_it_says_that_the_session_is_nil() {

@@ -3,7 +3,7 @@
 use keyferry_sandbox::credentials as c;
 use serde_json::json;
 
-use crate::client::*;
+use crate::tokens::*;
 
 #[test]
 fn counts_clock_lives_and_rejections_go_over_http_on_every_listener() {

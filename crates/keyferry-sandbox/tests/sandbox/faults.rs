@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, Sandbox, Service, credentials as c};
 use serde_json::{Value, json};
 
-use crate::client::*;
+use crate::tokens::*;
 
 fn teams(sandbox: &Sandbox) -> HttpResponse {
     get(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyferry_sandbox::{Sandbox, credentials as c};
 use serde_json::json;
 
-use crate::client::*;
+use crate::tokens::*;
 
 const TOKEN: &str = "/api/v1/accounts/access-token";
 const REFRESH: &str = "/api/v1/accounts/refresh-token";

@@ -8,7 +8,6 @@
 )]
 
 mod agent;
-mod client;
 mod control;
 mod documents;
 mod faults;
@@ -16,3 +15,4 @@ mod fileverbs;
 mod masv;
 mod packages;
 mod serving;
+mod tokens;

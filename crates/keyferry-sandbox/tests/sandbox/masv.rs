@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyferry_sandbox::credentials as c;
 use serde_json::{Value, json};
 
-use crate::client::*;
+use crate::tokens::*;
 
 fn team_path(version: &str, rest: &str) -> String {
     format!("/{version}/teams/{}/{rest}", c::TEAM_ID)
@@ -179,7 +179,7 @@ fn expired_rejected_and_foreign_tokens_are_refused() {
     sandbox.clock().advance(Duration::from_secs(1));
     assert_eq!(teams(&first), 401);
     assert_eq!(
-        teams(&user_token(&crate::client::sandbox())),
+        teams(&user_token(&crate::tokens::sandbox())),
         401,
         "another sandbox signs with another key"
     );

@@ -3,7 +3,7 @@
 use keyferry_sandbox::{Sandbox, credentials as c};
 use serde_json::json;
 
-use crate::client::*;
+use crate::tokens::*;
 
 /// A route below a package, and the status for a management, read and write token.
 const RIGHTS: [(&str, &str, [u16; 3]); 13] = [

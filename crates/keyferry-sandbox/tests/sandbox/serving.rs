@@ -9,7 +9,7 @@ use keyferry_sandbox::{Clock, Fault, Options, Sandbox, credentials as c};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use crate::client::*;
+use crate::tokens::*;
 
 #[test]
 fn it_starts_at_once_on_ports_of_its_own_or_given_ones() {
