@@ -12,13 +12,13 @@ use keyferry::error::{Error, ErrorKind};
 use keyferry::secret::Secret;
 use keyferry::secret_sources::resolve;
 use proptest::prelude::*;
-use tempfile::TempDir;
 
-use keyferry_testing::settings::{environment, write};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::settings::environment;
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
-    let dir = TempDir::new().unwrap();
-    let path = write(&dir, "config.toml", text, 0o600);
+    let dir = Harness::new();
+    let path = dir.write_file("config.toml", text, 0o600);
     Config::load(Some(&path), environment(variables))
 }
 
@@ -325,13 +325,13 @@ fn deep_documents_are_refused() {
 
 #[test]
 fn references_are_followed_when_the_value_is_needed() {
-    let dir = TempDir::new().unwrap();
-    let secret = write(&dir, "secret", "from file\n", 0o600);
+    let dir = Harness::new();
+    let secret = dir.write_file("secret", "from file\n", 0o600);
     let text = format!(
         "[masv]\npassword = {{ env = 'MY_PASSWORD' }}\napi_key = {{ file = '{}' }}\nemail = {{ env = 'MAIL' }}",
         secret.display()
     );
-    let path = write(&dir, "config.toml", &text, 0o644);
+    let path = dir.write_file("config.toml", &text, 0o644);
     let config = Config::load(
         Some(&path),
         environment(&[("MY_PASSWORD", "pass"), ("MAIL", "a@b.example")]),
@@ -354,10 +354,10 @@ fn references_are_followed_when_the_value_is_needed() {
 
 #[test]
 fn mounted_secrets_may_be_links_that_all_can_read() {
-    let dir = TempDir::new().unwrap();
-    write(&dir, "..data", "mounted\n", 0o644);
-    let link = dir.path().join("secret");
-    symlink(dir.path().join("..data"), &link).unwrap();
+    let dir = Harness::new();
+    dir.write_file("..data", "mounted\n", 0o644);
+    let link = dir.path("secret");
+    symlink(dir.path("..data"), &link).unwrap();
     let shown = link.to_str().unwrap();
     let config = load(
         "",
@@ -418,10 +418,10 @@ fn mounted_secrets_may_be_links_that_all_can_read() {
 
 #[test]
 fn a_literal_secret_in_a_public_file_is_refused_with_the_chmod() {
-    let dir = TempDir::new().unwrap();
+    let dir = Harness::new();
     let text = "[profile.work.masv]\npassword = 'canary'";
     for mode in [0o644, 0o640, 0o604] {
-        let path = write(&dir, "config.toml", text, mode);
+        let path = dir.write_file("config.toml", text, mode);
         let error = Config::load(Some(&path), environment(&[])).err().unwrap();
         assert_eq!(error.kind, ErrorKind::UnsafeFile);
         assert!(
@@ -432,14 +432,13 @@ fn a_literal_secret_in_a_public_file_is_refused_with_the_chmod() {
             "{error}"
         );
     }
-    let open = write(
-        &dir,
+    let open = dir.write_file(
         "open.toml",
         "[masv]\nteam = 't'\nemail = 'a@b.example'",
         0o644,
     );
     assert!(Config::load(Some(&open), environment(&[])).is_ok());
-    let changeable = write(&dir, "changeable.toml", "", 0o666);
+    let changeable = dir.write_file("changeable.toml", "", 0o666);
     assert_eq!(
         Config::load(Some(&changeable), environment(&[]))
             .err()
@@ -451,12 +450,11 @@ fn a_literal_secret_in_a_public_file_is_refused_with_the_chmod() {
 
 #[test]
 fn the_users_file_is_found_below_absolute_folders_only() {
-    let dir = TempDir::new().unwrap();
-    let shown = dir.path().to_str().unwrap();
+    let dir = Harness::new();
+    let shown = dir.folder().to_str().unwrap();
     for below in ["xdg/keyferry", ".config/keyferry"] {
-        fs::create_dir_all(dir.path().join(below)).unwrap();
-        write(
-            &dir,
+        fs::create_dir_all(dir.path(below)).unwrap();
+        dir.write_file(
             &format!("{below}/config.toml"),
             &format!("[masv]\nteam = '{below}'"),
             0o600,

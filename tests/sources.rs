@@ -10,9 +10,9 @@ use std::path::Path;
 use keyferry::config::Setting;
 use keyferry::error::ErrorKind;
 use keyferry::secret_sources::resolve;
-use tempfile::TempDir;
 
-use keyferry_testing::settings::{environment, write};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::settings::environment;
 
 #[test]
 fn a_reference_that_leads_nowhere_says_which() {
@@ -41,7 +41,7 @@ fn a_reference_that_leads_nowhere_says_which() {
 
 #[test]
 fn files_with_secrets_have_to_be_private_regular_small_text() {
-    let folder = TempDir::new().unwrap();
+    let folder = Harness::new();
     let get = |path: &Path| {
         resolve(
             &Setting::File(path.into()),
@@ -51,10 +51,10 @@ fn files_with_secrets_have_to_be_private_regular_small_text() {
         .map(|secret| secret.expose().to_owned())
     };
     assert_eq!(
-        get(&write(&folder, "crlf", "a b\r\n", 0o400)).unwrap(),
+        get(&folder.write_file("crlf", "a b\r\n", 0o400)).unwrap(),
         "a b"
     );
-    assert_eq!(get(&write(&folder, "bare", "a", 0o600)).unwrap(), "a");
+    assert_eq!(get(&folder.write_file("bare", "a", 0o600)).unwrap(), "a");
     for (name, text, mode, kind) in [
         ("public", "canary", 0o644, ErrorKind::UnsafeFile),
         ("writable", "canary", 0o620, ErrorKind::UnsafeFile),
@@ -70,19 +70,22 @@ fn files_with_secrets_have_to_be_private_regular_small_text() {
             ErrorKind::SecretSource,
         ),
     ] {
-        let error = get(&write(&folder, name, text, mode)).unwrap_err();
+        let error = get(&folder.write_file(name, text, mode)).unwrap_err();
         assert_eq!(error.kind, kind, "{name}");
         assert!(
             error.message().starts_with("masv.password") && !error.message().contains("canary"),
             "{error}"
         );
     }
-    let binary = folder.path().join("binary");
+    let binary = folder.path("binary");
     fs::write(&binary, [0xff, 0xfe]).unwrap();
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(get(&binary).unwrap_err().message().contains("not UTF-8"));
-    let link = folder.path().join("link");
-    symlink(folder.path().join("bare"), &link).unwrap();
+    let link = folder.path("link");
+    symlink(folder.path("bare"), &link).unwrap();
     assert_eq!(get(&link).unwrap_err().kind, ErrorKind::UnsafeFile);
-    assert_eq!(get(folder.path()).unwrap_err().kind, ErrorKind::UnsafeFile);
+    assert_eq!(
+        get(folder.folder()).unwrap_err().kind,
+        ErrorKind::UnsafeFile
+    );
 }

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use keyferry_testing::child::{self, Ended};
+use keyferry_testing::child::{self, ProgramOutput};
 use keyferry_testing::files;
-use keyferry_testing::host::HostHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::skip;
 
 const LIMIT: Duration = Duration::from_secs(400);
@@ -27,7 +27,7 @@ struct Installed {
     packed: Vec<String>,
 }
 
-fn run(command: &mut Command) -> Ended {
+fn run(command: &mut Command) -> ProgramOutput {
     let ended = child::run(
         command
             .env_remove("LD_LIBRARY_PATH")
@@ -38,7 +38,7 @@ fn run(command: &mut Command) -> Ended {
     ended
 }
 
-fn npm(folder: &Path, arguments: &[&str]) -> Ended {
+fn npm(folder: &Path, arguments: &[&str]) -> ProgramOutput {
     let mut command = Command::new("npm");
     command
         .args(arguments)
@@ -128,10 +128,10 @@ impl Installed {
 /// Runs one file of the package's suite beside a sandbox of its own; what it measured is shown.
 fn suite(file: &str) {
     let Some(installed) = installed() else { return };
-    let harness = HostHarness::new();
+    let harness = Harness::with_library();
     let mut command = Command::new("node");
     harness
-        .dress(&mut command)
+        .set_test_environment(&mut command)
         .current_dir(installed.app())
         .args(["--test", "--test-reporter=tap"])
         .arg(format!("test/{file}.test.mjs"));

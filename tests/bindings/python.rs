@@ -13,9 +13,9 @@ use std::time::Duration;
 use keyferry_sandbox::credentials;
 use tempfile::TempDir;
 
-use keyferry_testing::child::{self, Ended};
+use keyferry_testing::child::{self, ProgramOutput};
 use keyferry_testing::files;
-use keyferry_testing::host::HostHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::skip;
 
 const LIMIT: Duration = Duration::from_secs(400);
@@ -47,7 +47,7 @@ impl Environment {
     }
 
     /// Runs a module, and what it says if it fails.
-    fn module(&self, arguments: &[&str]) -> Ended {
+    fn module(&self, arguments: &[&str]) -> ProgramOutput {
         let mut command = self.python();
         command
             .arg("-m")
@@ -61,14 +61,14 @@ impl Environment {
         run(&mut command)
     }
 
-    fn succeeds(&self, arguments: &[&str]) -> Ended {
+    fn succeeds(&self, arguments: &[&str]) -> ProgramOutput {
         let ended = self.module(arguments);
         assert!(ended.status.success(), "{arguments:?}: {}", ended.said());
         ended
     }
 }
 
-fn run(command: &mut Command) -> Ended {
+fn run(command: &mut Command) -> ProgramOutput {
     child::run(
         command
             .env_remove("LD_LIBRARY_PATH")
@@ -153,7 +153,7 @@ fn tools() -> Environment {
 /// Returns the number of tests that ran. Fails if one is skipped: each test runs in an environment
 /// that has what it needs.
 fn suite(environment: &Environment, modules: &[&str]) -> usize {
-    let harness = HostHarness::new();
+    let harness = Harness::with_library();
     for folder in ["tests", "examples"] {
         fs::create_dir(harness.path(folder)).unwrap();
         for entry in fs::read_dir(repository("bindings/python").join(folder))
@@ -168,7 +168,7 @@ fn suite(environment: &Environment, modules: &[&str]) -> usize {
     let mut command = environment.python();
     command.args(["-m", "unittest", "-b"]).args(modules);
     harness
-        .dress(&mut command)
+        .set_test_environment(&mut command)
         .env("TEST_JOB", credentials::JOB_ID)
         .current_dir(harness.path("tests"));
     let ended = run(&mut command);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::program;
 use keyferry_testing::child;
 use keyferry_testing::documents::{self, blocks};
-use keyferry_testing::host::HostHarness;
+use keyferry_testing::harness::Harness;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -26,7 +26,7 @@ fn every_c_and_cpp_program_runs() {
             if !["c", "cpp"].contains(&block.language.as_str()) {
                 continue;
             }
-            let harness = HostHarness::new();
+            let harness = Harness::with_library();
             let source = harness.path(&format!("block.{}", block.language));
             let code = documents::with_sandbox(&block.text, harness.sandbox());
             fs::write(&source, code).unwrap();

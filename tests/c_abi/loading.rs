@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::program;
 use keyferry_testing::child;
 use keyferry_testing::files;
-use keyferry_testing::host::HostHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::skip;
 
 /// All that the loader does to bring a library in.
@@ -42,11 +42,11 @@ fn loading_starts_no_thread_and_opens_no_file_and_no_socket() {
     if skip::without_strace() {
         return;
     }
-    let harness = HostHarness::new();
+    let harness = Harness::with_library();
     let program_path = program::compile("loading.c", &harness);
     let mut command = Command::new("strace");
     harness
-        .dress(&mut command)
+        .set_test_environment(&mut command)
         .args(["-f", "-qq", "-o"])
         .arg(harness.path("calls"))
         .arg(program_path)

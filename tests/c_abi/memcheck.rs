@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::program;
-use keyferry_testing::host::HostHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::{child, skip};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -28,7 +28,7 @@ fn is_clean(source: &str, options: &[&str]) {
     if skip::without(&["valgrind"]) {
         return;
     }
-    let harness = HostHarness::new();
+    let harness = Harness::with_library();
     let program_path = program::compile(source, &harness);
     let mut command = Command::new("valgrind");
     command

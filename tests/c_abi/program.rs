@@ -5,15 +5,15 @@ use std::process::Command;
 
 use keyferry_testing::compiler;
 use keyferry_testing::files;
-use keyferry_testing::host::HostHarness;
+use keyferry_testing::harness::Harness;
 
 /// Compiles a program of `c-tests` into the harness's folder.
-pub(crate) fn compile(source: &str, harness: &HostHarness) -> PathBuf {
+pub(crate) fn compile(source: &str, harness: &Harness) -> PathBuf {
     compile_file(&files::file(&format!("c-tests/{source}")), harness)
 }
 
 /// Compiles a program into the harness's folder.
-pub(crate) fn compile_file(source: &Path, harness: &HostHarness) -> PathBuf {
+pub(crate) fn compile_file(source: &Path, harness: &Harness) -> PathBuf {
     let program = harness.path("program");
     let mut command = compiler::strict(source);
     command
@@ -30,11 +30,8 @@ pub(crate) fn compile_file(source: &Path, harness: &HostHarness) -> PathBuf {
 }
 
 /// Gives a command the harness's environment and its library.
-pub(crate) fn set_environment<'a>(
-    command: &'a mut Command,
-    harness: &HostHarness,
-) -> &'a mut Command {
+pub(crate) fn set_environment<'a>(command: &'a mut Command, harness: &Harness) -> &'a mut Command {
     harness
-        .dress(command)
+        .set_test_environment(command)
         .env("LD_LIBRARY_PATH", harness.path("lib"))
 }

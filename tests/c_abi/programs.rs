@@ -5,15 +5,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::program;
-use keyferry_testing::child::{self, Ended};
+use keyferry_testing::child::{self, ProgramOutput};
 use keyferry_testing::files;
-use keyferry_testing::host::HostHarness;
+use keyferry_testing::harness::Harness;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Compiles and runs one program as any program runs.
-fn run(source: &str, arguments: &[&str]) -> Ended {
-    let harness = HostHarness::new();
+fn run(source: &str, arguments: &[&str]) -> ProgramOutput {
+    let harness = Harness::with_library();
     let program_path = program::compile(source, &harness);
     child::run(
         program::set_environment(Command::new(program_path).args(arguments), &harness),

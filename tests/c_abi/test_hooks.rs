@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use keyferry_testing::child::{self, Ended};
+use keyferry_testing::child::{self, ProgramOutput};
 use keyferry_testing::{compiler, files};
 
 const HOOKS: [&str; 3] = [
@@ -14,7 +14,7 @@ const HOOKS: [&str; 3] = [
     "panic injected by a test",
 ];
 
-fn find_hooks(library: &Path) -> Ended {
+fn find_hooks(library: &Path) -> ProgramOutput {
     child::run(
         Command::new(files::file(".ci/find-test-hooks")).arg(library),
         Duration::from_secs(60),

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as made};
+use keyferry_testing::c_api;
 use keyferry_testing::http::claims;
 use parking_lot::RwLock;
 
-use crate::harness::{self, SECOND, World, assert_is_for, package};
+use crate::sessions::{self, SECOND, TimedSession, assert_is_for, package};
 
 /// Numbers that look random and are the same for the same seed.
 struct Dice(u64);
@@ -90,19 +91,19 @@ fn ends_s(token: &Token) -> i64 {
 }
 
 /// A caller: looks at its clock, asks, and judges what it got by the clock before.
-fn call(world: &World, time: &RwLock<()>, dice: &mut Dice) -> bool {
+fn call(timed: &TimedSession, time: &RwLock<()>, dice: &mut Dice) -> bool {
     let resource = resource(dice);
     // The clock stands while a caller asks: a token must be good at the moment that it is handed
     // out.
     let _stands = time.read();
     if dice.below(4) == 0 {
-        let Ok(line) = world.peek(&resource) else {
+        let Ok(line) = timed.peek(&resource) else {
             return false;
         };
         let (name, value) = line.split_once(": ").unwrap();
         assert_is_for(&resource, name, value);
         assert!(
-            world.now_s()
+            timed.now_s()
                 < claims(value.trim_start_matches("Bearer "))["exp"]
                     .as_i64()
                     .unwrap(),
@@ -115,7 +116,7 @@ fn call(world: &World, time: &RwLock<()>, dice: &mut Dice) -> bool {
     } else {
         0
     });
-    let Ok(token) = world.session.token_for(&Request {
+    let Ok(token) = timed.session.token_for(&Request {
         min_valid,
         ..Request::new(resource.as_str())
     }) else {
@@ -124,20 +125,20 @@ fn call(world: &World, time: &RwLock<()>, dice: &mut Dice) -> bool {
     let (name, _) = token.headers().next().unwrap();
     assert_is_for(&resource, name, token.value());
     assert!(
-        world.now_s() < ends_s(&token),
+        timed.now_s() < ends_s(&token),
         "an ended token of {resource}"
     );
     assert_eq!(token.meta().expires_us, ends_s(&token) * SECOND);
     match dice.below(60) {
-        0 => world.session.reject(&token).unwrap(),
-        1 => world.session.forget(Some(&resource)).unwrap(),
+        0 => timed.session.reject(&token).unwrap(),
+        1 => timed.session.forget(Some(&resource)).unwrap(),
         _ => {}
     }
     true
 }
 
 fn storm(seed: u64, length: Duration) {
-    let world = World::new();
+    let timed = TimedSession::new();
     [
         ("user", 600),
         ("package", 240),
@@ -145,17 +146,17 @@ fn storm(seed: u64, length: Duration) {
         ("bearer", 120),
     ]
     .iter()
-    .for_each(|(kind, life)| world.sandbox.set_life(kind, *life));
+    .for_each(|(kind, life)| timed.sandbox().set_life(kind, *life));
     let (time, over) = (RwLock::new(()), AtomicBool::new(false));
     let (served, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-    let begun_s = world.now_s();
+    let begun_s = timed.now_s();
     std::thread::scope(|scope| {
         for number in 0..6 {
-            let (world, time, over, served, failed) = (&world, &time, &over, &served, &failed);
+            let (timed, time, over, served, failed) = (&timed, &time, &over, &served, &failed);
             scope.spawn(move || {
                 let mut dice = Dice(seed * 100 + number);
                 while !over.load(Ordering::Relaxed) {
-                    let count = if call(world, time, &mut dice) {
+                    let count = if call(timed, time, &mut dice) {
                         served
                     } else {
                         failed
@@ -167,8 +168,8 @@ fn storm(seed: u64, length: Duration) {
         let (end, mut dice) = (Instant::now() + length, Dice(seed));
         while Instant::now() < end {
             match dice.below(8) {
-                0 => world.sandbox.fault(fault(&mut dice)),
-                1 => world.sandbox.clear_faults(),
+                0 => timed.sandbox().fault(fault(&mut dice)),
+                1 => timed.sandbox().clear_faults(),
                 _ => {}
             }
             // Some calls for each step of the clock: it must not outrun them.
@@ -178,15 +179,15 @@ fn storm(seed: u64, length: Duration) {
                 std::thread::yield_now();
             }
             let _nobody_asks = time.write();
-            world
-                .clock
+            timed
+                .clock()
                 .advance_us(dice.below(12 * SECOND as u64) as i64);
         }
         over.store(true, Ordering::Relaxed);
     });
     let (seconds, logins) = (
-        (world.now_s() - begun_s) as u64,
-        world.sandbox.count("login"),
+        (timed.now_s() - begun_s) as u64,
+        timed.sandbox().count("login"),
     );
     let (served, failed) = (served.into_inner(), failed.into_inner());
     eprintln!(
@@ -198,25 +199,25 @@ fn storm(seed: u64, length: Duration) {
     assert!(logins < 10 + seconds / 5, "{logins} logins in {seconds} s");
     assert_eq!(
         (
-            world.sandbox.count("redirect_target"),
-            world.sandbox.count("two_credentials")
+            timed.sandbox().count("redirect_target"),
+            timed.sandbox().count("two_credentials")
         ),
         (0, 0)
     );
-    assert_eq!(world.sandbox.count("foreign_token"), 0);
-    recovers(&world);
+    assert_eq!(timed.sandbox().count("foreign_token"), 0);
+    recovers(&timed);
 }
 
 /// After the storm everything works again within the longest pause.
-fn recovers(world: &World) {
-    world.sandbox.clear_faults();
-    world.landed();
-    world.pass_s(3600);
+fn recovers(timed: &TimedSession) {
+    timed.sandbox().clear_faults();
+    timed.landed();
+    timed.pass_s(3600);
     for resource in ["user", "fileverbs:bearer", &package(1)] {
         assert!(
-            world.token(resource).is_ok(),
+            timed.token(resource).is_ok(),
             "{resource}: {:?}",
-            world.token(resource)
+            timed.token(resource)
         );
     }
 }
@@ -249,23 +250,23 @@ fn a_failed_refresh_never_replaces_a_good_token() {
     ];
     for act in acts {
         for pass_s in [830, 960] {
-            let world = World::new();
+            let timed = TimedSession::new();
             ["user", "package", "bearer"]
                 .iter()
-                .for_each(|kind| world.sandbox.set_life(kind, 1000));
+                .for_each(|kind| timed.sandbox().set_life(kind, 1000));
             let resources = ["user".to_owned(), "fileverbs:bearer".to_owned(), package(1)];
             let before = resources
                 .clone()
-                .map(|resource| world.token(&resource).unwrap().meta().generation);
-            world.sandbox.fault(Fault::new(act.clone()).forever());
-            world.pass_s(pass_s);
+                .map(|resource| timed.token(&resource).unwrap().meta().generation);
+            timed.sandbox().fault(Fault::new(act.clone()).forever());
+            timed.pass_s(pass_s);
             for _ in 0..3 {
                 let after = resources
                     .clone()
-                    .map(|resource| world.token(&resource).unwrap().meta().generation);
+                    .map(|resource| timed.token(&resource).unwrap().meta().generation);
                 assert_eq!(after, before, "{act:?}");
-                world.landed();
-                world.pass_s(2);
+                timed.landed();
+                timed.pass_s(2);
             }
         }
     }
@@ -273,22 +274,22 @@ fn a_failed_refresh_never_replaces_a_good_token() {
 
 #[test]
 fn eight_threads_of_everything_never_get_another_s_token() {
-    let sandbox = harness::sandbox();
+    let sandbox = sessions::sandbox();
     [("user", 8), ("package", 6), ("transfer", 6), ("bearer", 4)]
         .iter()
         .for_each(|(kind, life)| sandbox.set_life(kind, *life));
-    let session = harness::open(&sandbox);
+    let session = sessions::open(&sandbox);
     let end = Instant::now() + Duration::from_secs(6);
-    let served: u64 = harness::together(8, |number| {
+    let served: u64 = sessions::together(8, |number| {
         let (mut dice, mut served) = (Dice(number as u64 + 77), 0);
         while Instant::now() < end {
             let resource = resource(&mut dice);
-            let (status, _, line) = session.peek(&resource, 4096);
+            let (status, _, line) = session.peek_into(&resource, 4096);
             if status == 0 {
                 let (name, value) = line.split_once(": ").unwrap();
                 assert_is_for(&resource, name, value);
             }
-            let outcome = session.ask(&crate::c::request(&resource));
+            let outcome = session.token_for(&c_api::Request::new(&resource));
             let Ok(token) = outcome else {
                 // A refusal is remembered for longer than this test takes.
                 if dice.below(100) == 0 {

@@ -6,18 +6,16 @@ use std::time::Duration;
 use keyferry_sandbox::{Fault, credentials as made};
 use serde_json::json;
 
-use crate::harness::{self, assert_is_for, package, together};
+use crate::sessions::{self, assert_is_for, package, together};
 
 const CROWD: usize = 64;
 
 #[test]
 fn a_crowd_that_misses_a_token_causes_one_login() {
     for _ in 0..20 {
-        let sandbox = harness::sandbox();
-        let session = harness::open(&sandbox);
-        let values = together(CROWD, |_| {
-            session.token_for("user").unwrap().value().to_owned()
-        });
+        let sandbox = sessions::sandbox();
+        let session = sessions::open(&sandbox);
+        let values = together(CROWD, |_| session.token("user").unwrap().value().to_owned());
         assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), 1);
         assert_eq!((sandbox.count("login"), sandbox.count("requests")), (1, 1));
     }
@@ -26,11 +24,11 @@ fn a_crowd_that_misses_a_token_causes_one_login() {
 #[test]
 fn a_crowd_for_as_many_packages_causes_one_login_and_a_look_up_each() {
     for _ in 0..5 {
-        let sandbox = harness::sandbox();
-        let session = harness::open(&sandbox);
+        let sandbox = sessions::sandbox();
+        let session = sessions::open(&sandbox);
         together(CROWD, |number| {
             let resource = package(number + 1);
-            let token = session.token_for(&resource).unwrap();
+            let token = session.token(&resource).unwrap();
             assert_is_for(&resource, token.header().0, token.value());
         });
         assert_eq!(sandbox.count("login"), 1);
@@ -44,18 +42,18 @@ fn a_crowd_for_as_many_packages_causes_one_login_and_a_look_up_each() {
 #[test]
 fn without_the_single_look_up_a_crowd_causes_one_listing() {
     for _ in 0..10 {
-        let sandbox = harness::sandbox();
+        let sandbox = sessions::sandbox();
         sandbox.configure("single_lookup", json!(405));
-        let session = harness::open(&sandbox);
+        let session = sessions::open(&sandbox);
         together(CROWD, |number| {
             let resource = package(number + 1);
-            let token = session.token_for(&resource).unwrap();
+            let token = session.token(&resource).unwrap();
             assert_is_for(&resource, token.header().0, token.value());
         });
         // 205 packages are five pages.
         assert_eq!((sandbox.count("login"), sandbox.count("list_page")), (1, 5));
         let before = sandbox.count("requests");
-        session.token_for(&package(205)).unwrap();
+        session.token(&package(205)).unwrap();
         assert_eq!(
             sandbox.count("requests"),
             before,
@@ -66,7 +64,7 @@ fn without_the_single_look_up_a_crowd_causes_one_listing() {
 
 #[test]
 fn a_latecomer_to_a_listing_does_not_begin_another() {
-    let sandbox = harness::sandbox();
+    let sandbox = sessions::sandbox();
     sandbox.configure("single_lookup", json!(false));
     // Each look-up of its own says 404 at another time, so that the flights reach the listing one
     // after the other.
@@ -74,13 +72,13 @@ fn a_latecomer_to_a_listing_does_not_begin_another() {
         let path = format!(
             "/v1.1/teams/{}/packages/{}",
             made::TEAM_ID,
-            harness::package_id(number as usize)
+            sessions::package_id(number as usize)
         );
         sandbox.fault(Fault::slow(Duration::from_millis(number * 25)).path(&path));
     }
-    let session = harness::open(&sandbox);
+    let session = sessions::open(&sandbox);
     together(16, |number| {
-        session.token_for(&package(number + 1)).map(drop).unwrap()
+        session.token(&package(number + 1)).map(drop).unwrap()
     });
     assert_eq!((sandbox.count("login"), sandbox.count("list_page")), (1, 5));
 }
@@ -88,8 +86,8 @@ fn a_latecomer_to_a_listing_does_not_begin_another() {
 #[test]
 fn a_package_and_its_transfers_at_once_cost_one_request_each() {
     for round in 0..10 {
-        let sandbox = harness::sandbox();
-        let session = harness::open(&sandbox);
+        let sandbox = sessions::sandbox();
+        let session = sessions::open(&sandbox);
         let resources = [
             package(1),
             format!("{}/transfers/{}", package(1), made::TRANSFER_ID),
@@ -97,7 +95,7 @@ fn a_package_and_its_transfers_at_once_cost_one_request_each() {
         ];
         together(30, |number| {
             let resource = &resources[(number + round) % 3];
-            let token = session.token_for(resource).unwrap();
+            let token = session.token(resource).unwrap();
             assert_is_for(resource, token.header().0, token.value());
         });
         let counts = (
@@ -111,8 +109,8 @@ fn a_package_and_its_transfers_at_once_cost_one_request_each() {
 
 #[test]
 fn flights_that_need_each_other_land_in_any_order() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
     for round in 0..30_usize {
         session.forget(None).unwrap();
         sandbox.configure("single_lookup", json!(round % 2 == 0));
@@ -125,7 +123,7 @@ fn flights_that_need_each_other_land_in_any_order() {
                 2 => package(2),
                 _ => package(number + 1),
             };
-            session.token_for(&resource).map(drop).unwrap();
+            session.token(&resource).map(drop).unwrap();
         });
         sandbox.clear_faults();
     }
@@ -142,10 +140,10 @@ fn flights_that_need_each_other_land_in_any_order() {
 
 #[test]
 fn tokens_that_are_got_at_the_same_moment_have_different_generations() {
-    let world = harness::World::new();
+    let timed = sessions::TimedSession::new();
     for _ in 0..5 {
         let generations = together(8, |_| {
-            world
+            timed
                 .session
                 .masv_login(None, None)
                 .unwrap()

@@ -1,6 +1,6 @@
 //! The JSON of `explain`, `list` and `stats`: each field, in its order.
 
-use crate::harness::{self, package};
+use crate::sessions::{self, package};
 
 /// The text with `0` for each number: times, generations and ports differ between runs.
 fn masked(text: &str) -> String {
@@ -17,36 +17,36 @@ fn masked(text: &str) -> String {
 
 #[test]
 fn explain_has_the_same_fields_with_and_without_a_token() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
     assert_eq!(
-        masked(&session.explain("user")),
+        masked(&session.explain("user").unwrap()),
         r#"{"access":"full","account":"default","base":"http://0.0.0.0:0","class":"user","clock_skew_s":0,"id":"","key":"masv user","next":"the store is checked, then the service is contacted","pause":null,"service":"masv","store":"memory","token":null}"#
     );
-    session.token_for("user").unwrap();
+    session.token("user").unwrap();
     assert_eq!(
-        masked(&session.explain("user")),
+        masked(&session.explain("user").unwrap()),
         r#"{"access":"full","account":"default","base":"http://0.0.0.0:0","class":"user","clock_skew_s":0,"id":"","key":"masv user","next":"the cached token is fresh and is returned","pause":null,"service":"masv","store":"memory","token":{"access":"full","acquired_unix_s":0,"callers_wait_from_unix_s":0,"expires_unix_s":0,"generation":0,"headers":["X-User-Token"],"id":"","kind":"user","refresh_from_unix_s":0,"service":"masv"}}"#
     );
 }
 
 #[test]
 fn explain_shows_a_pause_with_its_error() {
-    let session = harness::open_but(&harness::sandbox(), &[("masv.url", "http://127.0.0.1:1")]);
-    session.token_for("user").unwrap_err();
+    let session = sessions::open_but(&sessions::sandbox(), &[("masv.url", "http://127.0.0.1:1")]);
+    session.token("user").unwrap_err();
     assert_eq!(
-        masked(&session.explain("user")),
+        masked(&session.explain("user").unwrap()),
         r#"{"access":"full","account":"default","base":"http://0.0.0.0:0","class":"user","clock_skew_s":0,"id":"","key":"masv user","next":"the last error is returned until the pause ends","pause":{"error":"cannot connect to 0.0.0.0:0: connection refused; check that it is running, and check its URL and port","retry_after_ms":0},"service":"masv","store":"memory","token":null}"#
     );
 }
 
 #[test]
 fn list_and_stats_have_all_fields() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
     assert_eq!(session.list(), "[]");
-    session.token_for(&package(1)).unwrap();
-    session.token_for("fileverbs:secret-key").unwrap();
+    session.token(&package(1)).unwrap();
+    session.token("fileverbs:secret-key").unwrap();
     let list = masked(&session.list());
     for row in [
         r#"{"access":"manage","account":"default","acquired_unix_s":0,"expires_here_unix_s":0,"expires_unix_s":0,"generation":0,"headers":["X-Package-Token"],"id":"0J0SANDB0XPACKAGE0","kind":"package","service":"masv"}"#,

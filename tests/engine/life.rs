@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use keyferry::ffi::status::KEYFERRY_E_NO_RESPONSE;
 use keyferry_sandbox::{Fault, FaultAction};
+use keyferry_testing::c_api;
 
-use crate::harness::{self, LONG, World, package, together};
+use crate::sessions::{self, LONG, TimedSession, package, together};
 
 /// Runs an ignored test of this file alone.
 fn alone(name: &str) {
@@ -78,11 +79,11 @@ fn back_to(what: &str, count: impl Fn() -> usize, before: usize, deadline: Insta
 #[test]
 #[ignore = "runs in a process of its own"]
 fn hung() {
-    let sandbox = harness::sandbox();
+    let sandbox = sessions::sandbox();
     let (threads_before, descriptors_before) = (threads(), descriptors());
     for round in 0..6 {
-        let session = harness::open(&sandbox);
-        let token = session.token_for(&package(1)).unwrap();
+        let session = sessions::open(&sandbox);
+        let token = session.token(&package(1)).unwrap();
         sandbox.reset_counts();
         sandbox.fault(
             Fault::new(if round % 2 == 0 {
@@ -97,12 +98,12 @@ fn hung() {
         // Callers give up, their flights hang on.
         together(8, |number| {
             session
-                .ask(&crate::c::request(&package(number + 2)).timeout_ms(50))
+                .token_for(&c_api::Request::new(&package(number + 2)).timeout_ms(50))
                 .map(drop)
                 .unwrap_err()
         });
         let failure = session
-            .ask(&crate::c::request("fileverbs:bearer").timeout_ms(50))
+            .token_for(&c_api::Request::new("fileverbs:bearer").timeout_ms(50))
             .map(drop)
             .unwrap_err();
         assert!(
@@ -121,7 +122,7 @@ fn hung() {
             begun + Duration::from_secs(1),
         );
         assert!(
-            token.value().starts_with("ey") && failure.message().contains("time"),
+            token.value().starts_with("ey") && failure.message.contains("time"),
             "both outlive their session"
         );
         sandbox.clear_faults();
@@ -137,26 +138,26 @@ fn hung() {
 
 /// The same for a refresh beside callers, and for one that pauses between repeats.
 fn refresh_hangs(threads_before: usize) {
-    let world = World::new();
-    world.sandbox.set_life("user", 1000);
-    world.token("user").unwrap();
-    world
-        .sandbox
+    let timed = TimedSession::new();
+    timed.sandbox().set_life("user", 1000);
+    timed.token("user").unwrap();
+    timed
+        .sandbox()
         .fault(Fault::new(FaultAction::Hang).path("/v1/auth").forever());
-    world
-        .sandbox
+    timed
+        .sandbox()
         .fault(Fault::status(503).retry_after("2").path("/v1.1/").forever());
-    world.pass_s(821);
-    world.token("user").unwrap();
+    timed.pass_s(821);
+    timed.token("user").unwrap();
     let request = keyferry::model::request::Request {
         timeout: Some(Duration::from_millis(50)),
         ..keyferry::model::request::Request::new(package(1))
     };
-    world.session.token_for(&request).unwrap_err();
-    assert!(world.sandbox.wait_for("login", 2, LONG) && world.sandbox.wait_for("lookup", 1, LONG));
-    let World {
-        sandbox, session, ..
-    } = world;
+    timed.session.token_for(&request).unwrap_err();
+    assert!(
+        timed.sandbox().wait_for("login", 2, LONG) && timed.sandbox().wait_for("lookup", 1, LONG)
+    );
+    let TimedSession { harness, session } = timed;
     let begun = Instant::now();
     drop(session);
     assert!(
@@ -164,7 +165,7 @@ fn refresh_hangs(threads_before: usize) {
         "{:?}",
         begun.elapsed()
     );
-    drop(sandbox);
+    drop(harness);
     back_to(
         "threads",
         threads,
@@ -176,20 +177,16 @@ fn refresh_hangs(threads_before: usize) {
 #[test]
 #[ignore = "runs in a process of its own"]
 fn cycles() {
-    let sandbox = harness::sandbox();
+    let sandbox = sessions::sandbox();
     let cycle = |number: usize| {
-        let session = harness::open(&sandbox);
-        session.token_for("user").unwrap();
-        session.token_for(&package(1 + number % 200)).unwrap();
+        let session = sessions::open(&sandbox);
+        session.token("user").unwrap();
+        session.token(&package(1 + number % 200)).unwrap();
         session.bearer().unwrap();
         if number.is_multiple_of(10) {
             sandbox.fault(Fault::new(FaultAction::Close).path("/v1.1/").times(3));
             assert_eq!(
-                session
-                    .token_for(&package(201))
-                    .map(drop)
-                    .unwrap_err()
-                    .status,
+                session.token(&package(201)).map(drop).unwrap_err().status,
                 KEYFERRY_E_NO_RESPONSE
             );
         }

@@ -1,8 +1,8 @@
 //! The engine against an opponent: how it behaves when services fail, callers crowd and time
 //! passes.
 //!
-//! What C can express goes through the C ABI's own functions ([`c`]); where time matters, session
-//! and sandbox share one manual clock ([`world`]). Nothing sleeps to wait for something.
+//! What C can express goes through the C ABI. Where time matters, session and sandbox share one
+//! manual clock ([`sessions::TimedSession`]). Nothing sleeps to wait for something.
 
 #![cfg(target_os = "linux")]
 #![expect(
@@ -14,10 +14,8 @@
     reason = "figures for those who look, with --nocapture"
 )]
 
-mod c;
 mod chaos;
 mod flights;
-mod harness;
 mod json;
 mod life;
 mod logins;
@@ -25,6 +23,7 @@ mod peek;
 mod persistence;
 mod rejects;
 mod retries;
+mod sessions;
 mod skew;
 mod waits;
 mod windows;

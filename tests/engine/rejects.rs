@@ -5,18 +5,18 @@ use keyferry::ffi::status::KEYFERRY_E_BAD_CREDENTIALS;
 use keyferry::secret::Secret;
 use keyferry_sandbox::credentials as made;
 
-use crate::harness::{self, World, package, session_at, together};
+use crate::sessions::{self, TimedSession, package, session_at, together};
 
 #[test]
 fn many_rejects_of_one_generation_cause_one_login() {
     for _ in 0..10 {
-        let sandbox = harness::sandbox();
-        let session = harness::open(&sandbox);
-        let first = session.token_for("user").unwrap();
+        let sandbox = sessions::sandbox();
+        let session = sessions::open(&sandbox);
+        let first = session.token("user").unwrap();
         sandbox.reject_token(first.value());
         let generations = together(64, |_| {
             session.reject(&first).unwrap();
-            session.token_for("user").unwrap().generation()
+            session.token("user").unwrap().generation()
         });
         assert!(generations.iter().all(|generation| *generation == generations[0] && *generation > first.generation()));
         assert_eq!(sandbox.count("login"), 2);
@@ -27,31 +27,31 @@ fn many_rejects_of_one_generation_cause_one_login() {
 /// loopback takes less.
 #[test]
 fn rejecting_a_token_twice_leaves_its_successor_of_the_same_tick_alone() {
-    let world = World::new();
-    let first = world.token("user").unwrap();
-    world.session.reject(&first).unwrap();
-    let second = world.token("user").unwrap();
+    let timed = TimedSession::new();
+    let first = timed.token("user").unwrap();
+    timed.session.reject(&first).unwrap();
+    let second = timed.token("user").unwrap();
     assert!(second.meta().generation > first.meta().generation);
-    world.session.reject(&first).unwrap();
+    timed.session.reject(&first).unwrap();
     assert_eq!(
-        world.token("user").unwrap().meta().generation,
+        timed.token("user").unwrap().meta().generation,
         second.meta().generation,
         "the late rejection harmed it"
     );
-    assert_eq!(world.sandbox.count("login"), 2);
+    assert_eq!(timed.sandbox().count("login"), 2);
 }
 
 #[test]
 fn a_reject_of_an_old_generation_harms_no_newer_one() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
-    let first = session.token_for("user").unwrap();
-    let second = session.login(None).unwrap();
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
+    let first = session.token("user").unwrap();
+    let second = session.login(None, None).unwrap();
     assert!(second.generation() > first.generation());
     together(8, |_| session.reject(&first).unwrap());
     session.reject_value("user", first.value()).unwrap();
     assert_eq!(
-        session.token_for("user").unwrap().generation(),
+        session.token("user").unwrap().generation(),
         second.generation()
     );
     assert_eq!(sandbox.count("login"), 2);
@@ -59,27 +59,27 @@ fn a_reject_of_an_old_generation_harms_no_newer_one() {
 
 #[test]
 fn a_value_is_known_with_its_scheme_and_without_to_be_held_and_to_be_rejected() {
-    let world = World::new();
+    let timed = TimedSession::new();
     for scheme in ["", "Bearer "] {
-        let token = world.token("fileverbs:bearer").unwrap();
+        let token = timed.token("fileverbs:bearer").unwrap();
         let value = Secret::new(format!("{scheme}{}", token.value()));
         assert!(
-            world
+            timed
                 .session
                 .is_known_value("fileverbs:bearer", &value)
                 .unwrap(),
             "{scheme:?}"
         );
         assert!(
-            !world.session.is_known_value("user", &value).unwrap(),
+            !timed.session.is_known_value("user", &value).unwrap(),
             "{scheme:?}"
         );
-        world
+        timed
             .session
             .reject_value("fileverbs:bearer", &value)
             .unwrap();
         assert!(
-            !world
+            !timed
                 .session
                 .is_known_value("fileverbs:bearer", &value)
                 .unwrap(),
@@ -90,13 +90,13 @@ fn a_value_is_known_with_its_scheme_and_without_to_be_held_and_to_be_rejected() 
 
 #[test]
 fn rejects_of_fresh_tokens_cause_one_login_in_ten_seconds() {
-    let world = World::new();
-    let first = world.token("user").unwrap();
-    world.session.reject(&first).unwrap();
-    let second = world.token("user").unwrap();
-    world.session.reject(&second).unwrap();
+    let timed = TimedSession::new();
+    let first = timed.token("user").unwrap();
+    timed.session.reject(&first).unwrap();
+    let second = timed.token("user").unwrap();
+    timed.session.reject(&second).unwrap();
     for second in 0..10 {
-        let errors = together(8, |_| world.session.token("user").map(drop).unwrap_err());
+        let errors = together(8, |_| timed.session.token("user").map(drop).unwrap_err());
         assert!(
             errors
                 .iter()
@@ -104,58 +104,58 @@ fn rejects_of_fresh_tokens_cause_one_login_in_ten_seconds() {
                     && error.retry_after_ms.is_some()),
             "at {second} s: {errors:?}"
         );
-        world.pass_s(1);
+        timed.pass_s(1);
     }
-    assert_eq!(world.sandbox.count("login"), 2);
-    let third = world.token("user").unwrap();
+    assert_eq!(timed.sandbox().count("login"), 2);
+    let third = timed.token("user").unwrap();
     assert!(third.meta().generation > second.meta().generation);
-    assert_eq!(world.sandbox.count("login"), 3);
+    assert_eq!(timed.sandbox().count("login"), 3);
 }
 
 #[test]
 fn whoever_rejects_every_token_gets_one_login_in_ten_seconds() {
-    let world = World::new();
+    let timed = TimedSession::new();
     for _ in 0..100 {
         together(4, |_| {
-            if let Ok(token) = world.token("user") {
-                world.session.reject(&token).unwrap();
+            if let Ok(token) = timed.token("user") {
+                timed.session.reject(&token).unwrap();
             }
         });
-        world.pass_s(1);
+        timed.pass_s(1);
     }
     assert!(
-        (8..=12).contains(&world.sandbox.count("login")),
+        (8..=12).contains(&timed.sandbox().count("login")),
         "{} logins in 100 s",
-        world.sandbox.count("login")
+        timed.sandbox().count("login")
     );
 }
 
 #[test]
 fn a_package_whose_every_token_is_refused_is_looked_up_once_in_ten_seconds() {
-    let world = World::new();
+    let timed = TimedSession::new();
     let resource = package(3);
     for _ in 0..30 {
-        if let Ok(token) = world.token(&resource) {
-            world.session.reject(&token).unwrap();
+        if let Ok(token) = timed.token(&resource) {
+            timed.session.reject(&token).unwrap();
         }
         assert!(
-            world.token("user").is_ok(),
+            timed.token("user").is_ok(),
             "the user's token is another matter"
         );
-        world.pass_s(1);
+        timed.pass_s(1);
     }
     assert!(
-        (3..=5).contains(&world.sandbox.count("lookup")),
+        (3..=5).contains(&timed.sandbox().count("lookup")),
         "{} look-ups",
-        world.sandbox.count("lookup")
+        timed.sandbox().count("lookup")
     );
-    assert_eq!(world.sandbox.count("login"), 1);
+    assert_eq!(timed.sandbox().count("login"), 1);
 }
 
 #[test]
 fn a_value_is_rejected_with_and_without_its_scheme() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
     for scheme in ["", "Bearer "] {
         session.forget(None).unwrap();
         let token = session.bearer().unwrap();
@@ -175,22 +175,22 @@ fn a_value_is_rejected_with_and_without_its_scheme() {
         assert!(session.bearer().unwrap().generation() > token.generation());
     }
     let link = format!("links/{}?secret={}", made::LINK_ID, made::LINK_SECRET);
-    let token = session.token_for(&link).unwrap();
+    let token = session.token(&link).unwrap();
     session.reject_value(&link, token.value()).unwrap();
-    assert!(session.token_for(&link).unwrap().generation() > token.generation());
+    assert!(session.token(&link).unwrap().generation() > token.generation());
 }
 
 #[test]
 fn a_token_of_another_session_with_the_same_account_can_be_rejected() {
-    let world = World::new();
-    let other = session_at(&world.clock, &world.sandbox, &[]);
+    let timed = TimedSession::new();
+    let other = session_at(timed.clock(), timed.sandbox(), &[]);
     let theirs = other.token("user").unwrap();
-    world.session.reject(&theirs).unwrap();
-    world.pass_s(1);
-    let ours = world.token("user").unwrap();
-    world.session.reject(&theirs).unwrap();
+    timed.session.reject(&theirs).unwrap();
+    timed.pass_s(1);
+    let ours = timed.token("user").unwrap();
+    timed.session.reject(&theirs).unwrap();
     assert_eq!(
-        world.token("user").unwrap().value(),
+        timed.token("user").unwrap().value(),
         ours.value(),
         "theirs is older"
     );
@@ -205,74 +205,74 @@ fn a_token_of_another_session_with_the_same_account_can_be_rejected() {
         theirs.value(),
         "whatever is older than a dead one is dead"
     );
-    let (sandbox, strange) = (&world.sandbox, world.sandbox.agent_url());
-    session_at(&world.clock, sandbox, &[("masv.url", strange)])
+    let (sandbox, strange) = (timed.sandbox(), timed.sandbox().agent_url());
+    session_at(timed.clock(), sandbox, &[("masv.url", strange)])
         .reject(&ours)
         .unwrap();
-    assert_eq!(world.token("user").unwrap().value(), ours.value());
+    assert_eq!(timed.token("user").unwrap().value(), ours.value());
 }
 
 #[test]
 fn a_rejected_api_key_is_not_handed_out_for_a_while_and_another_is() {
-    let world = World::but(&[("masv.api_key", made::API_KEY)]);
-    let key = world.token("user").unwrap();
+    let timed = TimedSession::but(&[("masv.api_key", made::API_KEY)]);
+    let key = timed.token("user").unwrap();
     assert_eq!(key.value(), made::API_KEY);
     // However many tell of it: it is one refusal, and the pause is a minute.
-    together(64, |_| world.session.reject(&key).unwrap());
-    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
+    together(64, |_| timed.session.reject(&key).unwrap());
+    assert_eq!(timed.token("user").unwrap_err(), ErrorKind::BadCredentials);
     assert_eq!(
-        world.token(&package(1)).unwrap_err(),
+        timed.token(&package(1)).unwrap_err(),
         ErrorKind::BadCredentials
     );
-    assert_eq!(world.sandbox.count("requests"), 0);
+    assert_eq!(timed.sandbox().count("requests"), 0);
     let other = session_at(
-        &world.clock,
-        &world.sandbox,
+        timed.clock(),
+        timed.sandbox(),
         &[("masv.api_key", made::SECOND_API_KEY)],
     );
     assert_eq!(other.token("user").unwrap().value(), made::SECOND_API_KEY);
-    world.pass_s(59);
-    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
-    world.pass_s(1);
-    let again = world.token("user").unwrap();
+    timed.pass_s(59);
+    assert_eq!(timed.token("user").unwrap_err(), ErrorKind::BadCredentials);
+    timed.pass_s(1);
+    let again = timed.token("user").unwrap();
     assert_eq!(again.value(), made::API_KEY);
-    world.session.reject(&key).unwrap();
+    timed.session.reject(&key).unwrap();
     assert!(
-        world.token("user").is_ok(),
+        timed.token("user").is_ok(),
         "the reject of the earlier handle harms no later one"
     );
-    world.session.reject(&again).unwrap();
-    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
-    world.pass_s(119);
+    timed.session.reject(&again).unwrap();
+    assert_eq!(timed.token("user").unwrap_err(), ErrorKind::BadCredentials);
+    timed.pass_s(119);
     assert_eq!(
-        world.token("user").unwrap_err(),
+        timed.token("user").unwrap_err(),
         ErrorKind::BadCredentials,
         "the second time it is two minutes"
     );
-    world.session.forget(Some("user")).unwrap();
-    assert!(world.token("user").is_ok());
+    timed.session.forget(Some("user")).unwrap();
+    assert!(timed.token("user").is_ok());
 }
 
 #[test]
 fn a_rejected_key_is_refused_through_the_c_abi_too() {
-    let sandbox = harness::sandbox();
-    let session = harness::open_but(&sandbox, &[("masv.api_key", made::API_KEY)]);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open_but(&sandbox, &[("masv.api_key", made::API_KEY)]);
     session.reject_value("user", made::API_KEY).unwrap();
-    session.reject(&session.token_for("user").unwrap()).unwrap();
-    let failure = session.token_for("user").unwrap_err();
+    session.reject(&session.token("user").unwrap()).unwrap();
+    let failure = session.token("user").unwrap_err();
     assert_eq!(failure.status, KEYFERRY_E_BAD_CREDENTIALS);
     assert!(
-        (55_000..=60_000).contains(&failure.retry_after_ms()),
+        (55_000..=60_000).contains(&failure.retry_after_ms),
         "{}",
-        failure.retry_after_ms()
+        failure.retry_after_ms
     );
-    assert!(!failure.message().contains(made::API_KEY));
+    assert!(!failure.message.contains(made::API_KEY));
 }
 
 #[test]
 fn a_wrong_value_rejects_nothing() {
-    let world = World::new();
-    let token = world.token("user").unwrap();
+    let timed = TimedSession::new();
+    let token = timed.token("user").unwrap();
     for value in [
         "",
         "Bearer ",
@@ -281,13 +281,13 @@ fn a_wrong_value_rejects_nothing() {
         &token.value()[1..],
         &format!("{} ", token.value()),
     ] {
-        world
+        timed
             .session
             .reject_value("user", &Secret::from(value))
             .unwrap();
     }
     assert_eq!(
-        world.token("user").unwrap().meta().generation,
+        timed.token("user").unwrap().meta().generation,
         token.meta().generation
     );
 }

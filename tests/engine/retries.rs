@@ -6,7 +6,7 @@ use keyferry::error::ErrorKind;
 use keyferry::ffi::status::{KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE};
 use keyferry_sandbox::{Fault, FaultAction, credentials as made};
 
-use crate::harness::{self, World, package, together};
+use crate::sessions::{self, TimedSession, package, together};
 
 const LOOKUPS: &str = "/v1.1/teams/";
 
@@ -21,17 +21,17 @@ fn a_read_is_repeated_at_most_twice() {
         (Fault::new(FaultAction::Lost), KEYFERRY_E_NO_RESPONSE),
         (Fault::new(FaultAction::Half), KEYFERRY_E_NO_RESPONSE),
     ];
-    let sandbox = harness::sandbox();
+    let sandbox = sessions::sandbox();
     for (fault, status) in rows {
-        let session = harness::open(&sandbox);
-        session.token_for("user").unwrap();
+        let session = sessions::open(&sandbox);
+        session.token("user").unwrap();
         sandbox.fault(fault.clone().path(LOOKUPS).times(2));
         sandbox.reset_counts();
-        session.token_for(&package(1)).unwrap();
+        session.token(&package(1)).unwrap();
         assert_eq!(sandbox.count("lookup"), 3, "two failures are made up for");
         sandbox.reset_counts();
         sandbox.fault(fault.path(LOOKUPS).forever());
-        let failure = session.token_for(&package(2)).unwrap_err();
+        let failure = session.token(&package(2)).unwrap_err();
         assert_eq!(failure.status, status, "{failure:?}");
         assert_eq!((sandbox.count("lookup"), sandbox.count("login")), (3, 0));
         sandbox.clear_faults();
@@ -41,14 +41,14 @@ fn a_read_is_repeated_at_most_twice() {
 #[test]
 fn what_is_no_passing_trouble_is_not_repeated() {
     for status in [400, 403, 404, 410, 418] {
-        let world = World::new();
-        world.sandbox.fault(
+        let timed = TimedSession::new();
+        timed.sandbox().fault(
             Fault::status(status)
                 .path(&format!("/v1/packages/{}/transfer", made::PACKAGE_ID))
                 .forever(),
         );
         let resource = format!("{}/transfers/{}", package(1), made::TRANSFER_ID);
-        let error = world.token(&resource).unwrap_err();
+        let error = timed.token(&resource).unwrap_err();
         assert!(
             !matches!(
                 error,
@@ -56,7 +56,7 @@ fn what_is_no_passing_trouble_is_not_repeated() {
             ),
             "{status}: {error:?}"
         );
-        assert_eq!(world.sandbox.count("transfer_list"), 1, "{status}");
+        assert_eq!(timed.sandbox().count("transfer_list"), 1, "{status}");
     }
 }
 
@@ -64,35 +64,35 @@ fn what_is_no_passing_trouble_is_not_repeated() {
 fn no_read_is_sent_before_the_time_that_the_service_asked_for() {
     for (status, kind) in [(429, ErrorKind::Throttled), (503, ErrorKind::Unavailable)] {
         for (asked, honoured) in [("3", 3), ("120", 120), ("900", 900), ("86400", 900)] {
-            let world = World::new();
+            let timed = TimedSession::new();
             let resource = package(1);
-            world.token("user").unwrap();
-            world
-                .sandbox
+            timed.token("user").unwrap();
+            timed
+                .sandbox()
                 .fault(Fault::status(status).retry_after(asked).path(LOOKUPS));
-            assert_eq!(world.token(&resource).unwrap_err(), kind);
+            assert_eq!(timed.token(&resource).unwrap_err(), kind);
             assert_eq!(
-                world.sandbox.count("lookup"),
+                timed.sandbox().count("lookup"),
                 1,
                 "no caller is kept waiting for {asked} s"
             );
-            world.pass_s(honoured - 1);
-            together(8, |_| assert_eq!(world.token(&resource).unwrap_err(), kind));
-            assert_eq!(world.sandbox.count("lookup"), 1, "{status} {asked}");
-            world.pass_s(1);
-            assert!(world.token(&resource).is_ok(), "{status} {asked}");
+            timed.pass_s(honoured - 1);
+            together(8, |_| assert_eq!(timed.token(&resource).unwrap_err(), kind));
+            assert_eq!(timed.sandbox().count("lookup"), 1, "{status} {asked}");
+            timed.pass_s(1);
+            assert!(timed.token(&resource).is_ok(), "{status} {asked}");
         }
     }
 }
 
 #[test]
 fn a_short_retry_after_is_waited_for_in_the_flight() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
-    session.token_for("user").unwrap();
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
+    session.token("user").unwrap();
     sandbox.fault(Fault::status(503).retry_after("1").path(LOOKUPS));
     let begun = Instant::now();
-    session.token_for(&package(1)).unwrap();
+    session.token(&package(1)).unwrap();
     assert!(
         begun.elapsed() >= Duration::from_secs(1),
         "{:?}",
@@ -103,61 +103,61 @@ fn a_short_retry_after_is_waited_for_in_the_flight() {
 
 #[test]
 fn a_key_that_is_throttled_is_not_sent_for_another_package_either() {
-    let world = World::but(&[("masv.api_key", made::API_KEY)]);
-    world
-        .sandbox
+    let timed = TimedSession::but(&[("masv.api_key", made::API_KEY)]);
+    timed
+        .sandbox()
         .fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
-    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::Throttled);
-    world.pass_s(119);
+    assert_eq!(timed.token(&package(1)).unwrap_err(), ErrorKind::Throttled);
+    timed.pass_s(119);
     together(16, |number| {
         assert_eq!(
-            world.token(&package(number + 1)).unwrap_err(),
+            timed.token(&package(number + 1)).unwrap_err(),
             ErrorKind::Throttled
         )
     });
-    assert_eq!(world.sandbox.count("requests"), 1);
-    world.pass_s(1);
-    assert!(world.token(&package(7)).is_ok());
+    assert_eq!(timed.sandbox().count("requests"), 1);
+    timed.pass_s(1);
+    assert!(timed.token(&package(7)).is_ok());
 }
 
 #[test]
 fn a_package_that_answers_500_does_not_shut_the_key_out_of_the_others() {
-    let world = World::but(&[("masv.api_key", made::API_KEY)]);
+    let timed = TimedSession::but(&[("masv.api_key", made::API_KEY)]);
     let broken = format!(
         "{LOOKUPS}{}/packages/{}",
         made::TEAM_ID,
-        harness::package_id(1)
+        sessions::package_id(1)
     );
-    world
-        .sandbox
+    timed
+        .sandbox()
         .fault(Fault::status(500).path(&broken).forever());
     assert_eq!(
-        world.token(&package(1)).unwrap_err(),
+        timed.token(&package(1)).unwrap_err(),
         ErrorKind::Unavailable
     );
     assert!(
-        world.token(&package(2)).is_ok(),
+        timed.token(&package(2)).is_ok(),
         "{:?}",
-        world.token(&package(2))
+        timed.token(&package(2))
     );
-    assert!(world.token("user").is_ok());
+    assert!(timed.token("user").is_ok());
 }
 
 #[test]
 fn repeats_come_at_random_distances() {
     // How long the two pauses before the third try take: random below 250 ms and 500 ms.
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
-    session.token_for("user").unwrap();
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
+    session.token("user").unwrap();
     let mut times: Vec<Duration> = together(12, |number| {
         let path = format!(
             "{LOOKUPS}{}/packages/{}",
             made::TEAM_ID,
-            harness::package_id(number + 1)
+            sessions::package_id(number + 1)
         );
         sandbox.fault(Fault::status(503).path(&path).times(2));
         let begun = Instant::now();
-        session.token_for(&package(number + 1)).unwrap();
+        session.token(&package(number + 1)).unwrap();
         begun.elapsed()
     });
     times.sort();
@@ -171,54 +171,54 @@ fn repeats_come_at_random_distances() {
 
 #[test]
 fn a_user_s_token_that_the_service_refuses_is_renewed_once() {
-    let world = World::new();
-    let first = world.token("user").unwrap();
-    world.sandbox.reject_token(first.value());
+    let timed = TimedSession::new();
+    let first = timed.token("user").unwrap();
+    timed.sandbox().reject_token(first.value());
     together(32, |number| {
-        assert!(world.token(&package(number + 1)).is_ok())
+        assert!(timed.token(&package(number + 1)).is_ok())
     });
-    assert_eq!(world.sandbox.count("login"), 2);
+    assert_eq!(timed.sandbox().count("login"), 2);
     // Now each one that it gives.
-    (3..200).for_each(|generation| world.sandbox.reject_generation("user", generation));
-    world.pass_s(20);
-    world
-        .sandbox
-        .reject_token(world.token("user").unwrap().value());
-    world.sandbox.reset_counts();
+    (3..200).for_each(|generation| timed.sandbox().reject_generation("user", generation));
+    timed.pass_s(20);
+    timed
+        .sandbox()
+        .reject_token(timed.token("user").unwrap().value());
+    timed.sandbox().reset_counts();
     together(64, |number| {
         assert_eq!(
-            world.token(&package(number + 100)).unwrap_err(),
+            timed.token(&package(number + 100)).unwrap_err(),
             ErrorKind::BadCredentials
         )
     });
     assert_eq!(
-        world.sandbox.count("login"),
+        timed.sandbox().count("login"),
         1,
         "one new login in ten seconds"
     );
-    assert!(world.sandbox.count("lookup") <= 2 * 64);
+    assert!(timed.sandbox().count("lookup") <= 2 * 64);
 }
 
 #[test]
 fn a_throttled_account_reads_nothing_else_either() {
-    let world = World::new();
-    world.token("user").unwrap();
-    world
-        .sandbox
+    let timed = TimedSession::new();
+    timed.token("user").unwrap();
+    timed
+        .sandbox()
         .fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
-    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::Throttled);
-    world.sandbox.reset_counts();
-    world.pass_s(119);
+    assert_eq!(timed.token(&package(1)).unwrap_err(), ErrorKind::Throttled);
+    timed.sandbox().reset_counts();
+    timed.pass_s(119);
     together(16, |number| {
         assert_eq!(
-            world.token(&package(number + 1)).unwrap_err(),
+            timed.token(&package(number + 1)).unwrap_err(),
             ErrorKind::Throttled
         )
     });
-    assert!(world.token("user").is_ok() && world.token("fileverbs:bearer").is_ok());
-    assert_eq!(world.sandbox.count("requests_masv"), 0);
-    world.pass_s(1);
+    assert!(timed.token("user").is_ok() && timed.token("fileverbs:bearer").is_ok());
+    assert_eq!(timed.sandbox().count("requests_masv"), 0);
+    timed.pass_s(1);
     together(16, |number| {
-        assert!(world.token(&package(number + 1)).is_ok())
+        assert!(timed.token(&package(number + 1)).is_ok())
     });
 }

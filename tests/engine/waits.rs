@@ -11,22 +11,22 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry_sandbox::{Fault, FaultAction};
 
-use crate::c;
-use crate::harness::{self, LONG, package, together};
+use crate::sessions::{self, LONG, package, together};
+use keyferry_testing::c_api;
 
 #[test]
 fn a_cancelled_request_returns_at_once_and_the_flight_goes_on() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
     sandbox.fault(Fault::slow(Duration::from_millis(1500)).path("/v1/auth"));
-    let (mine, theirs) = (c::request("user"), c::request("user"));
+    let (mine, theirs) = (c_api::Request::new("user"), c_api::Request::new("user"));
     std::thread::scope(|scope| {
         let leader = scope.spawn(|| {
-            let outcome = session.ask(&mine);
+            let outcome = session.token_for(&mine);
             (outcome.map(drop).unwrap_err().status, Instant::now())
         });
         assert!(sandbox.wait_for("login", 1, LONG));
-        let follower = scope.spawn(|| session.ask(&theirs).unwrap().value().to_owned());
+        let follower = scope.spawn(|| session.token_for(&theirs).unwrap().value().to_owned());
         let cancelled = Instant::now();
         mine.cancel();
         let (status, returned) = leader.join().unwrap();
@@ -42,24 +42,24 @@ fn a_cancelled_request_returns_at_once_and_the_flight_goes_on() {
         );
         assert_eq!(sandbox.issued("user"), 0, "the flight is still under way");
         let value = follower.join().unwrap();
-        assert_eq!(session.token_for("user").unwrap().value(), value);
+        assert_eq!(session.token("user").unwrap().value(), value);
     });
     assert_eq!(sandbox.count("login"), 1);
 }
 
 #[test]
 fn one_request_that_many_threads_wait_with_is_cancelled_for_all() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
     sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth"));
-    let request = c::request("user");
+    let request = c_api::Request::new("user");
     let statuses = together(17, |number| {
         if number == 0 {
             assert!(sandbox.wait_for("login", 1, LONG));
             request.cancel();
             return KEYFERRY_E_CANCELLED;
         }
-        session.ask(&request).map(drop).unwrap_err().status
+        session.token_for(&request).map(drop).unwrap_err().status
     });
     assert!(
         statuses
@@ -71,12 +71,12 @@ fn one_request_that_many_threads_wait_with_is_cancelled_for_all() {
 
 #[test]
 fn a_request_that_was_cancelled_before_asks_nobody() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
-    let request = c::request("user");
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
+    let request = c_api::Request::new("user");
     request.cancel();
     assert_eq!(
-        session.ask(&request).map(drop).unwrap_err().status,
+        session.token_for(&request).map(drop).unwrap_err().status,
         KEYFERRY_E_CANCELLED
     );
     assert_eq!(
@@ -84,22 +84,19 @@ fn a_request_that_was_cancelled_before_asks_nobody() {
         KEYFERRY_E_NOT_CACHED
     );
     assert_eq!(sandbox.count("requests"), 0);
-    assert!(
-        session.token_for("user").is_ok(),
-        "others are not concerned"
-    );
+    assert!(session.token("user").is_ok(), "others are not concerned");
 }
 
 #[test]
 fn a_request_waits_as_long_as_it_says_and_the_flight_goes_on() {
-    let sandbox = harness::sandbox();
-    let session = harness::open(&sandbox);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
     sandbox.fault(Fault::slow(Duration::from_millis(1200)).path("/v1/auth"));
     let begun = Instant::now();
     let times = together(4, |number| {
         let wait = 100 + 100 * number as u32;
         let failure = session
-            .ask(&c::request("user").timeout_ms(wait))
+            .token_for(&c_api::Request::new("user").timeout_ms(wait))
             .map(drop)
             .unwrap_err();
         assert_eq!(failure.status, KEYFERRY_E_TIMEOUT, "{failure:?}");
@@ -112,25 +109,24 @@ fn a_request_waits_as_long_as_it_says_and_the_flight_goes_on() {
         );
     }
     assert_eq!(sandbox.issued("user"), 0, "the flight is still under way");
-    let token = session.ask(&c::request("user").timeout_ms(20_000)).unwrap();
+    let token = session
+        .token_for(&c_api::Request::new("user").timeout_ms(20_000))
+        .unwrap();
     assert_eq!((sandbox.count("login"), sandbox.issued("user")), (1, 1));
     assert_eq!(
-        session.token_for("user").unwrap().generation(),
+        session.token("user").unwrap().generation(),
         token.generation()
     );
 }
 
 #[test]
 fn a_package_that_waits_for_a_hung_login_ends_in_time() {
-    let sandbox = harness::sandbox();
-    let session = harness::open_but(&sandbox, &[("http.timeout_ms", "700")]);
+    let sandbox = sessions::sandbox();
+    let session = sessions::open_but(&sandbox, &[("http.timeout_ms", "700")]);
     sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth").forever());
     let begun = Instant::now();
     together(8, |number| {
-        session
-            .token_for(&package(number + 1))
-            .map(drop)
-            .unwrap_err()
+        session.token(&package(number + 1)).map(drop).unwrap_err()
     });
     assert!(
         begun.elapsed() < Duration::from_millis(1500),

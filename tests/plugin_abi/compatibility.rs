@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use keyferry_testing::child;
-use keyferry_testing::plugins::harness::{PluginHarness, header};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::plugins::compile::header;
 use keyferry_testing::plugins::server::{Server, reply};
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 #[test]
 fn a_plugin_built_against_a_later_header_loads() {
-    let harness = PluginHarness::new();
-    let session = harness.session(&[&harness.plugin("new.c", &[])], &[]);
+    let harness = Harness::new();
+    let session = harness.plugin_session(&[&harness.plugin("new.c", &[])], &[]);
     assert_eq!(header(&session, "new:x").unwrap(), "X-Host: today");
 }
 
@@ -36,8 +37,8 @@ fn plugins_load_in_a_later_host_with_larger_tables() {
         return;
     }
     keyferry::plugin::test_host::enable_test_host();
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
-    let session = harness.session(
+    let (harness, studio) = (Harness::new(), Studio::start());
+    let session = harness.plugin_session(
         &[&harness.plugin("template.c", &[])],
         &[("template.url", studio.url()), ("template.key", KEY)],
     );
@@ -46,14 +47,14 @@ fn plugins_load_in_a_later_host_with_larger_tables() {
         "Authorization: Bearer studio-1"
     );
     // And the one of the future finds its slot.
-    let session = harness.session(&[&harness.plugin("new.c", &[])], &[]);
+    let session = harness.plugin_session(&[&harness.plugin("new.c", &[])], &[]);
     assert_eq!(header(&session, "new:x").unwrap(), "X-Host: later");
 }
 
 /// A response of 8 bytes gets a status and no body.
 #[test]
 fn nothing_is_written_behind_the_size_that_a_response_states() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let server = Server::start(|_| reply(418, "a body that finds no place"));
     let source = r#"
 #define NAME "small"
@@ -77,13 +78,13 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
 }
 "#;
     let path = harness.plugin_from_text("small.c", source);
-    let session = harness.session(&[&path], &[("small.url", &server.url)]);
+    let session = harness.plugin_session(&[&path], &[("small.url", &server.url)]);
     assert_eq!(header(&session, "small:x").unwrap(), "X-Small: kept");
 }
 
 #[test]
 fn init_and_deinit_are_counted() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let counted = harness.path("counted");
     let source = format!(
         r#"
@@ -115,7 +116,7 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
     );
     let path = harness.plugin_from_text("counter.c", &source);
     let notes = || std::fs::read_to_string(&counted).unwrap_or_default();
-    let open = || harness.session(&[&path], &[("counter.key", "k")]);
+    let open = || harness.plugin_session(&[&path], &[("counter.key", "k")]);
     let (first, second) = (open(), open());
     assert_eq!(notes(), "i");
     drop(first);

@@ -8,7 +8,8 @@ use keyferry::error::{Error, ErrorKind};
 use keyferry::model::request::Request;
 use keyferry::session::Session;
 
-use keyferry_testing::plugins::harness::{PluginHarness, header};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::plugins::compile::header;
 use keyferry_testing::plugins::server::{Server, reply};
 
 /// The built-in services go on.
@@ -35,7 +36,7 @@ fn assert_plugin_fault(error: &Error, plugin: &str, hint: &str) {
 
 #[test]
 fn every_lie_of_a_function_is_named() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let server = Server::start(|_| reply(200, "{}"));
     let url = format!("{}/base", server.url);
     let settings = [
@@ -44,7 +45,7 @@ fn every_lie_of_a_function_is_named() {
         ("liar.key", "canary-key"),
         ("masv.password", "canary-password"),
     ];
-    let session = harness.session(&[&harness.plugin("liar.c", &[])], &settings);
+    let session = harness.plugin_session(&[&harness.plugin("liar.c", &[])], &settings);
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
     for (lie, hint) in [
         ("code", "the code 4711"),
@@ -127,8 +128,8 @@ fn every_lie_of_a_function_is_named() {
 
 #[test]
 fn a_plugin_that_tells_its_secret_is_not_repeated() {
-    let harness = PluginHarness::new();
-    let session = harness.session(
+    let harness = Harness::new();
+    let session = harness.plugin_session(
         &[&harness.plugin("liar.c", &[])],
         &[("liar.key", "canary-key")],
     );
@@ -144,7 +145,7 @@ fn a_plugin_that_tells_its_secret_is_not_repeated() {
 
 #[test]
 fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     for (lie, hint) in [
         (1, "uses version 0"),
         (2, "uses version 2"),
@@ -199,7 +200,7 @@ fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
             &format!("tables-{lie}.so"),
             &[&format!("-DLIE={lie}")],
         );
-        let session = harness.session(&[&path], &[MASV]);
+        let session = harness.plugin_session(&[&path], &[MASV]);
         assert_built_in_works(&session);
         let error = session
             .token("tables:x")
@@ -216,15 +217,15 @@ fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
     }
     let honest = harness.plugin_named("tables.c", "tables.so", &[]);
     assert_eq!(
-        header(&harness.session(&[&honest], &[]), "tables:x").unwrap(),
+        header(&harness.plugin_session(&[&honest], &[]), "tables:x").unwrap(),
         "X-Token: tables"
     );
 }
 
 #[test]
 fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
-    let harness = PluginHarness::new();
-    let session = harness.session(
+    let harness = Harness::new();
+    let session = harness.plugin_session(
         &[&harness.plugin("slow.c", &[])],
         &[MASV, ("http.timeout_ms", "300")],
     );
@@ -276,9 +277,9 @@ fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
 
 #[test]
 fn a_closing_session_waits_for_no_plugin() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let path = harness.plugin_named("slow.c", "slow-closing.so", &[]);
-    let session = harness.session(&[&path], &[MASV, ("http.timeout_ms", "60000")]);
+    let session = harness.plugin_session(&[&path], &[MASV, ("http.timeout_ms", "60000")]);
     let mut request = Request::new("slow:x");
     request.timeout = Some(Duration::from_millis(30));
     assert_eq!(
@@ -301,10 +302,10 @@ fn a_closing_session_waits_for_no_plugin() {
 
 #[test]
 fn a_plugin_that_hangs_in_init_is_left_out() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let path = harness.plugin_named("slow.c", "slow-init.so", &["-DHANG_IN_INIT"]);
     let began = Instant::now();
-    let session = harness.session(&[&path], &[MASV]);
+    let session = harness.plugin_session(&[&path], &[MASV]);
     assert_built_in_works(&session);
     assert_plugin_fault(
         &session.token("slow:x").unwrap_err(),
@@ -312,7 +313,7 @@ fn a_plugin_that_hangs_in_init_is_left_out() {
         "`init` did not return within 5000 ms",
     );
     // The next session knows.
-    let again = harness.session(&[&path], &[MASV]);
+    let again = harness.plugin_session(&[&path], &[MASV]);
     assert_plugin_fault(
         &again.token("slow:x").unwrap_err(),
         "the plugin slow",
@@ -327,8 +328,8 @@ fn a_plugin_that_hangs_in_init_is_left_out() {
 
 #[test]
 fn a_plugin_may_ask_from_several_threads() {
-    let harness = PluginHarness::new();
-    let session = harness.session(
+    let harness = Harness::new();
+    let session = harness.plugin_session(
         &[&harness.plugin("reentrant.c", &["-D_GNU_SOURCE"])],
         &[("reentrant.key", "k")],
     );
@@ -340,12 +341,12 @@ fn a_plugin_may_ask_from_several_threads() {
 
 #[test]
 fn a_second_plugin_of_a_name_is_refused() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let (first, second) = (
         harness.plugin("liar.c", &[]),
         harness.plugin_named("liar.c", "liar-too.so", &[]),
     );
-    let session = harness.session(&[&first, &second], &[MASV]);
+    let session = harness.plugin_session(&[&first, &second], &[MASV]);
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
     assert_built_in_works(&session);
     let error = session.token("https://liar.example/x").unwrap_err();
@@ -358,7 +359,7 @@ fn a_second_plugin_of_a_name_is_refused() {
                 .contains("remove one of them from `plugins`"),
         "{error}"
     );
-    let twice = harness.session(&[&first, &first], &[MASV]);
+    let twice = harness.plugin_session(&[&first, &first], &[MASV]);
     assert!(
         twice
             .token("https://liar.example/x")
@@ -371,13 +372,13 @@ fn a_second_plugin_of_a_name_is_refused() {
 /// Every way to stand where a built-in service is, or below it, or above it.
 #[test]
 fn a_plugin_that_claims_urls_of_another_service_is_refused() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let (liar, reentrant) = (
         harness.plugin("liar.c", &[]),
         harness.plugin("reentrant.c", &["-D_GNU_SOURCE"]),
     );
     let open = |url: &str, more: &[(&str, &str)]| {
-        harness.session(&[&liar], &[&[MASV, ("liar.url", url)], more].concat())
+        harness.plugin_session(&[&liar], &[&[MASV, ("liar.url", url)], more].concat())
     };
     for (url, other) in [
         ("https://api.massive.app", "masv"),
@@ -410,7 +411,7 @@ fn a_plugin_that_claims_urls_of_another_service_is_refused() {
             .is_ok()
     );
     // One plugin against the other: the first one named has it.
-    let session = harness.session(
+    let session = harness.plugin_session(
         &[&reentrant as &Path, &liar],
         &[("liar.url", "http://127.0.0.1:9/below")],
     );

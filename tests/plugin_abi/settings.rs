@@ -4,44 +4,33 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use keyferry::config::{Config, Environment};
+use keyferry::config::Config;
 use keyferry::error::{Error, ErrorKind};
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
 
-use keyferry_testing::plugins::harness::PluginHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
+use keyferry_testing::settings::environment;
 
 struct SettingsHarness {
-    harness: PluginHarness,
+    harness: Harness,
     plugin: PathBuf,
 }
 
 impl SettingsHarness {
     fn new() -> Self {
-        let harness = PluginHarness::new();
+        let harness = Harness::new();
         let plugin = harness.plugin("template.c", &[]);
         Self { harness, plugin }
     }
 
     fn config(&self, text: &str, variables: &[(&str, &str)], mode: u32) -> Result<Config, Error> {
-        let path = self.harness.path("config.toml");
-        fs::write(&path, text.replace("PLUGIN", self.plugin.to_str().unwrap())).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        let variables: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        let environment: Environment = Arc::new(move |name| {
-            variables
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.clone())
-        });
-        let mut config = Config::load(Some(&path), environment)?;
+        let text = text.replace("PLUGIN", self.plugin.to_str().unwrap());
+        let path = self.harness.write_file("config.toml", &text, mode);
+        let mut config = Config::load(Some(&path), environment(variables))?;
         config.set("store", Secret::from("memory"))?;
         Ok(config)
     }

@@ -8,22 +8,23 @@ use keyferry::clock::Clock;
 use keyferry::error::ErrorKind;
 use keyferry::session::{Options, Session};
 
-use keyferry_testing::plugins::harness::{PluginHarness, config, header};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::plugins::compile::{config, header};
 use keyferry_testing::plugins::server::{Server, reply};
 use keyferry_testing::plugins::studio::{KEY, Studio, now_s};
 
-fn open(harness: &PluginHarness, studio: &Studio, more: &[(&str, &str)]) -> Session {
+fn open(harness: &Harness, studio: &Studio, more: &[(&str, &str)]) -> Session {
     let settings = [
         &[("template.url", studio.url()), ("template.key", KEY)],
         more,
     ]
     .concat();
-    harness.session(&[&harness.plugin("template.c", &[])], &settings)
+    harness.plugin_session(&[&harness.plugin("template.c", &[])], &settings)
 }
 
 #[test]
 fn one_token_serves_all_urls_and_an_item_has_its_own() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let (harness, studio) = (Harness::new(), Studio::start());
     let session = open(&harness, &studio, &[]);
     let url = |path: &str| format!("{}{path}", studio.url());
     assert_eq!(
@@ -60,7 +61,7 @@ fn one_token_serves_all_urls_and_an_item_has_its_own() {
 
 #[test]
 fn a_hundred_callers_make_one_login() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let (harness, studio) = (Harness::new(), Studio::start());
     let session = open(&harness, &studio, &[]);
     std::thread::scope(|scope| {
         for _ in 0..100 {
@@ -77,7 +78,7 @@ fn a_hundred_callers_make_one_login() {
 
 #[test]
 fn a_token_is_renewed_by_what_it_came_with() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let (harness, studio) = (Harness::new(), Studio::start());
     let config = config(
         &[&harness.plugin("template.c", &[])],
         &[("template.url", studio.url()), ("template.key", KEY)],
@@ -123,7 +124,7 @@ fn a_token_is_renewed_by_what_it_came_with() {
 
 #[test]
 fn a_present_token_serves_on_while_the_service_is_down() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let (harness, studio) = (Harness::new(), Studio::start());
     let config = config(
         &[&harness.plugin("template.c", &[])],
         &[("template.url", studio.url()), ("template.key", KEY)],
@@ -155,7 +156,7 @@ fn a_present_token_serves_on_while_the_service_is_down() {
 
 #[test]
 fn the_next_session_finds_the_token_in_the_store() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let (harness, studio) = (Harness::new(), Studio::start());
     let store = format!("file:{}", harness.path("store").display());
     for _ in 0..3 {
         let session = open(&harness, &studio, &[("store", &store)]);
@@ -179,7 +180,7 @@ fn the_next_session_finds_the_token_in_the_store() {
 
 #[test]
 fn a_refused_key_is_sent_once_however_many_ask_and_a_new_one_at_once() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let (harness, studio) = (Harness::new(), Studio::start());
     let store = format!("file:{}", harness.path("store").display());
     for _ in 0..5 {
         let session = open(
@@ -213,7 +214,7 @@ fn a_refused_key_is_sent_once_however_many_ask_and_a_new_one_at_once() {
 
 #[test]
 fn a_service_out_of_order_is_not_stormed() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let (harness, studio) = (Harness::new(), Studio::start());
     studio.state.failure_status.store(503, Ordering::SeqCst);
     let session = open(&harness, &studio, &[]);
     for _ in 0..20 {
@@ -229,8 +230,8 @@ fn a_service_out_of_order_is_not_stormed() {
 
 #[test]
 fn what_is_not_set_is_named_with_its_own_words() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
-    let session = harness.session(
+    let (harness, studio) = (Harness::new(), Studio::start());
+    let session = harness.plugin_session(
         &[&harness.plugin("template.c", &[])],
         &[("template.url", studio.url())],
     );
@@ -247,7 +248,7 @@ fn what_is_not_set_is_named_with_its_own_words() {
 /// configured when.
 #[test]
 fn a_token_of_one_origin_is_never_given_for_another() {
-    let (harness, one, two) = (PluginHarness::new(), Studio::start(), Studio::start());
+    let (harness, one, two) = (Harness::new(), Studio::start(), Studio::start());
     let store = format!("file:{}", harness.path("store").display());
     let first = open(&harness, &one, &[("store", &store)]);
     header(&first, "template:library").unwrap();
@@ -294,14 +295,14 @@ fn a_token_of_one_origin_is_never_given_for_another() {
 fn the_host_follows_no_redirect_for_a_plugin() {
     let other = Server::start(|_| reply(200, "{\"token\":\"stolen\",\"ticket\":\"stolen\"}"));
     for status in [301, 302, 303, 307, 308] {
-        let harness = PluginHarness::new();
+        let harness = Harness::new();
         let target = format!("{}/v1/sessions", other.url);
         let server = Server::start(move |_| {
             let mut answer = reply(status, "");
             answer.headers.push(("location", target.clone()));
             answer
         });
-        let session = harness.session(
+        let session = harness.plugin_session(
             &[&harness.plugin("template.c", &[])],
             &[("template.url", &server.url), ("template.key", KEY)],
         );
@@ -331,9 +332,9 @@ fn a_hostile_answer_is_a_clear_error() {
         "{\"token\":\"\"}",
         "{\"token\":\"\\u0000\"}",
     ] {
-        let harness = PluginHarness::new();
+        let harness = Harness::new();
         let server = Server::start(move |_| reply(200, body));
-        let session = harness.session(
+        let session = harness.plugin_session(
             &[&harness.plugin("template.c", &[])],
             &[("template.url", &server.url), ("template.key", KEY)],
         );
@@ -348,14 +349,14 @@ fn a_hostile_answer_is_a_clear_error() {
 
 #[test]
 fn a_caller_ends_at_its_deadline_while_the_service_is_mute() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let server = Server::start(move |_| {
         let _ = wait.lock().unwrap().recv();
         reply(200, "{}")
     });
-    let session = harness.session(
+    let session = harness.plugin_session(
         &[&harness.plugin("template.c", &[])],
         &[("template.url", &server.url), ("template.key", KEY)],
     );
@@ -374,7 +375,7 @@ fn a_caller_ends_at_its_deadline_while_the_service_is_mute() {
 
 #[test]
 fn a_refusal_that_only_the_plugin_can_read_is_remembered_too() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let server = Server::start(|_| reply(200, "{\"ok\":false}"));
     let source = r#"
 #define NAME "small"
@@ -398,7 +399,7 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
 }
 "#;
     let path = harness.plugin_from_text("small.c", source);
-    let session = harness.session(
+    let session = harness.plugin_session(
         &[&path],
         &[("small.url", &server.url), ("small.key", "wrong")],
     );

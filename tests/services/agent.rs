@@ -6,7 +6,7 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::{Fault, FaultAction, Service, credentials as c};
 use serde_json::{Value, json};
 
-use crate::harness::{check_requests, config_for, failure, sandbox, with_login};
+use crate::checks::{check_requests, config_for, failure, sandbox, with_login};
 
 fn parse_json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()

@@ -5,12 +5,11 @@
 use std::time::Duration;
 
 use keyferry::clock::Clock;
-use keyferry::config::Config;
-use keyferry::secret::Secret;
 use keyferry::session::{self, Session};
-use keyferry_sandbox::{Fault, FaultAction, Options, Sandbox, credentials as c};
+use keyferry_sandbox::{Fault, FaultAction, Options, Sandbox};
 
-use crate::harness::with_login;
+use crate::checks::{fileverbs_settings, with_login};
+use keyferry_testing::settings;
 
 const START_US: i64 = 1_800_000_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -24,16 +23,7 @@ fn with_clock_skew(behind_ms: i64) -> (Sandbox, Session, Clock) {
         ..Options::default()
     })
     .unwrap();
-    let mut config = Config::new();
-    for (key, value) in [
-        ("url", sandbox.fileverbs_url()),
-        ("secret_key", c::SECRET_KEY),
-        ("api_key", c::FV_API_KEY),
-    ] {
-        config
-            .set(&format!("fileverbs.{key}"), Secret::from(value))
-            .unwrap();
-    }
+    let config = settings::config(fileverbs_settings(&sandbox));
     let options = session::Options {
         clock: clock.clone(),
         refreshes_in_background: false,
@@ -85,7 +75,7 @@ fn a_machine_that_is_days_ahead_serves_every_fresh_token() {
 #[test]
 #[ignore = "a Date that is wrong by itself is believed up to 31 days, so that tokens of a shorter life seem to have ended"]
 fn a_date_that_is_days_ahead_harms_nobody() {
-    let sandbox = crate::harness::sandbox();
+    let sandbox = crate::checks::sandbox();
     sandbox.fault(
         Fault::new(FaultAction::Nothing)
             .date_skew_s(10 * 86_400)

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use keyferry::config::Config;
 use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_TOKEN_KIND_BEARER, KEYFERRY_TOKEN_KIND_KEY};
-use keyferry::secret::Secret;
 use keyferry::session;
 use keyferry_sandbox::{Clock, Fault, FaultAction, Options, Sandbox, Service, credentials as c};
 use serde_json::json;
 
-use crate::harness::{call_with_token, check_requests, config_for, failure, sandbox, with_login};
+use crate::checks::{
+    call_with_token, check_requests, config_for, failure, fileverbs_settings, sandbox, with_login,
+};
 use keyferry_testing::c_api::Session;
-use keyferry_testing::http;
+use keyferry_testing::{http, settings};
 
 const JOB: (&str, &str, &str) = (
     "GET",
@@ -23,7 +23,7 @@ const START_US: i64 = 1_800_000_000_000_000;
 const REFRESH: &str = "/api/v1/accounts/refresh-token";
 
 fn renew(session: &Session) {
-    session.reject(&session.bearer().unwrap());
+    session.reject(&session.bearer().unwrap()).unwrap();
     session.bearer().unwrap();
 }
 
@@ -38,17 +38,7 @@ fn a_bearer_that_ends_is_renewed_by_its_cookie_which_rotates() {
         ..Options::default()
     })
     .unwrap();
-    let mut config = Config::new();
-    let settings = [
-        ("url", sandbox.fileverbs_url()),
-        ("secret_key", c::SECRET_KEY),
-        ("api_key", c::FV_API_KEY),
-    ];
-    for (key, value) in settings {
-        config
-            .set(&format!("fileverbs.{key}"), Secret::from(value))
-            .unwrap();
-    }
+    let config = settings::config(fileverbs_settings(&sandbox));
     let options = session::Options {
         clock: clock.clone(),
         refreshes_in_background: false,
@@ -98,7 +88,7 @@ fn a_bearer_is_renewed_by_its_cookie() {
     let session = with_login(&sandbox).open();
     let first = session.bearer().unwrap();
     assert_eq!(
-        (first.kind(), first.header().0.as_str()),
+        (first.kind(), first.header().0),
         (KEYFERRY_TOKEN_KIND_BEARER, "Authorization")
     );
     assert_eq!(first.header().1, format!("Bearer {}", first.value()));
@@ -107,7 +97,7 @@ fn a_bearer_is_renewed_by_its_cookie() {
         first.details().get("RefreshToken").is_none() && first.details().get("JwtToken").is_none()
     );
     call_with_token(sandbox.fileverbs_url(), &first, JOB);
-    session.reject(&first);
+    session.reject(&first).unwrap();
     call_with_token(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
     assert_eq!(sandbox.count("refresh"), 1);
     assert_eq!(
@@ -221,7 +211,7 @@ fn a_renewal_whose_answer_is_lost_is_not_tried_again_with_the_same_cookie() {
     ] {
         let sandbox = sandbox();
         let session = with_login(&sandbox).open();
-        session.reject(&session.bearer().unwrap());
+        session.reject(&session.bearer().unwrap()).unwrap();
         sandbox.fault(Fault::new(action.clone()).path(REFRESH));
         call_with_token(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
         assert_eq!(
@@ -288,10 +278,7 @@ fn the_secret_key_is_a_header_and_the_bearer_goes_before_it_where_both_keys_are_
     let token = both.secret_key().unwrap();
     assert_eq!(
         (token.kind(), token.header()),
-        (
-            KEYFERRY_TOKEN_KIND_KEY,
-            ("SecretKey".into(), c::SECRET_KEY.into())
-        )
+        (KEYFERRY_TOKEN_KIND_KEY, ("SecretKey", c::SECRET_KEY))
     );
     call_with_token(sandbox.fileverbs_url(), &token, JOB);
     assert_eq!(both.token(&url).unwrap().header().0, "Authorization");
@@ -310,7 +297,7 @@ fn the_secret_key_is_a_header_and_the_bearer_goes_before_it_where_both_keys_are_
     let none = config_for(&sandbox).open();
     let error = failure(none.secret_key(), k::KEYFERRY_E_NOT_CONFIGURED);
     assert!(error.message.contains("fileverbs.secret_key"), "{error:?}");
-    one.reject(&one.secret_key().unwrap());
+    one.reject(&one.secret_key().unwrap()).unwrap();
     assert!(failure(one.secret_key(), k::KEYFERRY_E_BAD_CREDENTIALS).retry_after_ms > 0);
     failure(
         both.token("fileverbs:accounts/access-token"),

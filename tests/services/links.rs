@@ -7,7 +7,7 @@ use keyferry_sandbox::credentials as c;
 use keyferry_testing::http;
 use serde_json::json;
 
-use crate::harness::{
+use crate::checks::{
     call_with_token, check_requests, config_for, failure, link, package, sandbox, with_key,
     with_login,
 };
@@ -233,7 +233,7 @@ fn a_download_needs_a_link_and_the_message_says_how_to_make_one() {
         let response = http::post(
             sandbox.masv_url(),
             &path,
-            &[(&name, &value)],
+            &[(name, value)],
             &json!({"password": "made up"}),
         );
         assert_eq!(response.status, 201, "{}", response.head);
@@ -269,13 +269,13 @@ fn what_is_explained_and_listed_of_a_link_holds_no_secret() {
             session.list(),
             session.stats(),
         ] {
-            assert!(!crate::secret_leaks::leaks(&text, &[]), "{text}");
+            assert!(!keyferry_testing::secrets::leaks(&text, &[]), "{text}");
         }
         session.token(&resource).unwrap();
     }
     let wrong = link(c::LINK_ID, "wrong-secret");
     session.token(&wrong).unwrap_err();
-    assert!(!crate::secret_leaks::leaks(
+    assert!(!keyferry_testing::secrets::leaks(
         &session.explain(&wrong).unwrap(),
         &["wrong-secret"]
     ));

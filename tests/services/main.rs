@@ -7,10 +7,10 @@
 )]
 
 mod agent;
+mod checks;
 mod clocks;
 mod faults;
 mod fileverbs;
-mod harness;
 mod keyring;
 mod links;
 mod masv;

@@ -7,7 +7,7 @@ use keyferry_sandbox::{Fault, FaultAction, credentials as c};
 use keyferry_testing::http;
 use serde_json::json;
 
-use crate::harness::{
+use crate::checks::{
     self, call_with_token, check_requests, config_for, failure, package, sandbox, with_key,
     with_login,
 };
@@ -23,12 +23,12 @@ fn a_login_tells_user_and_teams_and_keeps_its_token() {
     let session = config_for(&sandbox).open();
     let token = session.login(Some(c::EMAIL), Some(c::PASSWORD)).unwrap();
     assert_eq!(
-        (token.kind(), token.header().0.as_str()),
+        (token.kind(), token.header().0),
         (KEYFERRY_TOKEN_KIND_USER, "X-User-Token")
     );
     assert_eq!(token.details()["user"]["email"], c::EMAIL);
     assert_eq!(token.details()["teams"][0]["id"], c::TEAM_ID);
-    assert!(!crate::secret_leaks::leaks(
+    assert!(!keyferry_testing::secrets::leaks(
         &token.details().to_string(),
         &[]
     ));
@@ -49,7 +49,7 @@ fn a_login_that_ended_wants_a_person_where_no_password_is_configured() {
         "{error:?}"
     );
     let token = session.login(Some(c::EMAIL), Some(c::PASSWORD)).unwrap();
-    session.reject(&token);
+    session.reject(&token).unwrap();
     let error = failure(session.token("user"), k::KEYFERRY_E_LOGIN_REQUIRED);
     assert!(
         error.message.contains("masv_login") && error.message.contains("masv.password"),
@@ -125,7 +125,7 @@ fn user_routes_take_the_key_and_the_routes_that_refuse_it_the_login() {
             (KEYFERRY_TOKEN_KIND_KEY, KEYFERRY_NO_EXPIRY),
             "{path}"
         );
-        assert_eq!(token.header(), ("X-API-KEY".into(), c::API_KEY.into()));
+        assert_eq!(token.header(), ("X-API-KEY", c::API_KEY));
         if path != "/v1/user" {
             call_with_token(sandbox.masv_url(), &token, ("GET", path, ""));
         }
@@ -172,7 +172,7 @@ fn a_key_that_is_rejected_is_not_handed_out_for_a_while() {
     let sandbox = sandbox();
     let session = with_key(&sandbox).open();
     let token = session.token("user").unwrap();
-    session.reject(&token);
+    session.reject(&token).unwrap();
     let error = failure(session.token("user"), k::KEYFERRY_E_BAD_CREDENTIALS);
     assert!(
         error.message.contains("check") && error.retry_after_ms > 0,
@@ -367,7 +367,7 @@ fn a_transfer_is_found_in_its_package_and_again_by_its_id() {
     }
     let reader = config_for(&sandbox).open();
     reader
-        .token(&harness::link(c::LINK_ID, c::LINK_SECRET))
+        .token(&checks::link(c::LINK_ID, c::LINK_SECRET))
         .unwrap();
     reader
         .token(&format!(
@@ -396,7 +396,7 @@ fn a_write_token_is_adopted_and_serves_until_there_is_a_better_one() {
         .token(&format!("{}/v1/packages/{id}/files", sandbox.masv_url()))
         .unwrap();
     assert_eq!(
-        (token.value().as_str(), token.access()),
+        (token.value(), token.access()),
         (value, KEYFERRY_ACCESS_WRITE)
     );
     assert!(
@@ -436,7 +436,7 @@ fn an_expired_token_is_a_bad_answer_that_names_the_clock() {
     let session = with_login(&sandbox).open();
     for resource in [
         "user",
-        &harness::link(c::LINK_ID, c::LINK_SECRET),
+        &checks::link(c::LINK_ID, c::LINK_SECRET),
         "fileverbs:bearer",
     ] {
         let error = failure(session.token(resource), k::KEYFERRY_E_BAD_RESPONSE);
@@ -455,7 +455,7 @@ fn a_token_that_ends_is_replaced_and_never_handed_out() {
         .clock()
         .advance(std::time::Duration::from_secs(3601));
     session
-        .token(&harness::link(c::LINK_ID, c::LINK_SECRET))
+        .token(&checks::link(c::LINK_ID, c::LINK_SECRET))
         .unwrap();
     assert!(
         session.peek(&package(c::PACKAGE_ID)).is_err()
@@ -476,7 +476,7 @@ fn a_token_that_ends_is_replaced_and_never_handed_out() {
         .clock()
         .advance(std::time::Duration::from_secs(3601));
     session
-        .token(&harness::link(c::PROTECTED_LINK_ID, "x"))
+        .token(&checks::link(c::PROTECTED_LINK_ID, "x"))
         .unwrap_err();
     sandbox.fault(Fault::new(FaultAction::Close).forever());
     failure(
@@ -495,7 +495,7 @@ fn a_token_without_an_expiry_lasts_until_it_is_rejected() {
     for resource in ["user", &package(c::PACKAGE_ID), "fileverbs:bearer"] {
         let first = session.token(resource).unwrap();
         assert_eq!(first.expires_unix_s(), KEYFERRY_NO_EXPIRY, "{resource}");
-        session.reject(&first);
+        session.reject(&first).unwrap();
         assert!(
             session.token(resource).unwrap().generation() > first.generation(),
             "{resource}"

@@ -9,10 +9,11 @@ use std::net::{TcpListener, TcpStream};
 
 use keyferry_sandbox::{Sandbox, Service};
 
+use crate::checks;
 use crate::faults::{self, Column};
-use crate::harness::{self, ServiceUrls};
 use crate::rows::{self, Row};
 use crate::{process, table};
+use keyferry_testing::settings::ServiceUrls;
 
 const MAX_GROWTH_BYTES: usize = 4 << 20;
 
@@ -73,7 +74,7 @@ fn serve(listener: &TcpListener, all: &[(Row, Sandbox)]) {
 fn the_whole_table_costs_less_than_four_mebibytes() {
     let all: Vec<_> = rows::all()
         .into_iter()
-        .map(|row| (row, harness::sandbox()))
+        .map(|row| (row, checks::sandbox()))
         .collect();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

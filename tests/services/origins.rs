@@ -7,7 +7,7 @@
 use keyferry::ffi::status as k;
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::check_message;
+use crate::checks::check_message;
 use crate::secret_leaks;
 use keyferry_testing::c_api::{Config, Request, Session};
 

@@ -4,7 +4,7 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::{Options, Sandbox};
 
 use crate::redirects::Sink;
-use crate::{harness, process, rows, secret_leaks, table};
+use crate::{checks, process, rows, secret_leaks, table};
 use keyferry_testing::c_api::Error;
 
 const PROXY_VARIABLES: [&str; 10] = [
@@ -42,7 +42,7 @@ fn proxies_of_the_environment_see_nothing_that_goes_to_loopback() {
 #[ignore = "the test above runs it in a process of its own"]
 fn all_exchanges_in_an_environment_with_proxies() {
     assert!(std::env::var_os("HTTP_PROXY").is_some());
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     for row in rows::all() {
         let session = (row.config)(&sandbox).open();
         (row.set_up)(&sandbox);
@@ -52,7 +52,7 @@ fn all_exchanges_in_an_environment_with_proxies() {
     }
     let by_name = sandbox.agent_url().replace("127.0.0.1", "localhost");
     sandbox.configure("agent_signed_in", serde_json::json!(true));
-    harness::config_for(&sandbox)
+    checks::config_for(&sandbox)
         .set("agent.url", &by_name)
         .open()
         .agent()
@@ -71,7 +71,7 @@ fn over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, sandbox.ca_pem().unwrap()).unwrap();
-    harness::with_login(&sandbox)
+    checks::with_login(&sandbox)
         .set("http.ca_file", path.to_str().unwrap())
         .open()
         .token("user")
@@ -81,7 +81,7 @@ fn over_tls() {
 
 #[test]
 fn a_configured_proxy_sees_nothing_that_goes_to_loopback() {
-    let (sink, sandbox) = (Sink::open(), harness::sandbox());
+    let (sink, sandbox) = (Sink::open(), checks::sandbox());
     for row in rows::all() {
         let session = (row.config)(&sandbox)
             .set("http.proxy", &format!("http://{}", sink.address))
@@ -194,8 +194,8 @@ fn a_proxy_without_a_scheme_or_behind_an_empty_variable_is_used() {
 }
 
 fn login_error_at(url: &str) -> Error {
-    let sandbox = harness::sandbox();
-    let session = harness::with_login(&sandbox).set("masv.url", url).open();
+    let sandbox = checks::sandbox();
+    let session = checks::with_login(&sandbox).set("masv.url", url).open();
     session.token("user").err().unwrap()
 }
 

@@ -12,9 +12,9 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::FaultAction;
 
 use crate::faults::Column;
-use crate::harness::ServiceUrls;
 use crate::rows::{self, Row};
-use crate::{harness, secret_leaks, table};
+use crate::{checks, table};
+use keyferry_testing::settings::ServiceUrls;
 
 /// A place that nobody should come to.
 pub(crate) struct Sink {
@@ -63,7 +63,7 @@ impl Sink {
     pub(crate) fn check(&self) {
         let heard = self.heard.lock().unwrap();
         assert!(
-            !secret_leaks::leaks(&String::from_utf8_lossy(&heard), &[]),
+            !keyferry_testing::secrets::leaks(&String::from_utf8_lossy(&heard), &[]),
             "a secret at the sink"
         );
         assert_eq!(
@@ -75,7 +75,7 @@ impl Sink {
 }
 
 fn all_targets(row: &Row, sink: &Sink) {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let host = &sink.address;
     let port = host.rsplit_once(':').map(|(_, port)| port).unwrap();
     let targets = [
@@ -102,7 +102,7 @@ fn all_targets(row: &Row, sink: &Sink) {
             table::cell(row, &column, &sandbox);
         }
     }
-    harness::check_requests(&sandbox);
+    checks::check_requests(&sandbox);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn no_redirect_is_followed() {
 
 #[test]
 fn a_place_named_in_a_401_is_not_asked() {
-    let (sink, sandbox) = (Sink::open(), harness::sandbox());
+    let (sink, sandbox) = (Sink::open(), checks::sandbox());
     let place = format!("http://{}/token", sink.address);
     let head = format!(
         "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"{place}\"\r\nLocation: {place}\r\nLink: <{place}>; rel=next\r\n\
@@ -143,7 +143,7 @@ fn a_place_named_in_a_401_is_not_asked() {
         sandbox.fault(column.fault(&row));
         // A renewal that is refused goes on with the token call; all others fail.
         assert!(
-            row.name == "renewal" || (row.acquire)(&session, harness::AMPLE_TIMEOUT_MS).is_err(),
+            row.name == "renewal" || (row.acquire)(&session, checks::AMPLE_TIMEOUT_MS).is_err(),
             "{}",
             row.name
         );

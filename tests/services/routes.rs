@@ -4,7 +4,7 @@ use keyferry_sandbox::credentials as c;
 use keyferry_testing::http;
 use serde_json::json;
 
-use crate::harness::{
+use crate::checks::{
     self, call_with_token, check_requests, config_for, sandbox, with_key, with_login,
 };
 
@@ -147,11 +147,11 @@ fn a_transfer_that_the_caller_started_is_adopted() {
     let sandbox = sandbox();
     let session = config_for(&sandbox).open();
     let read = session
-        .token(&harness::link(c::LINK_ID, c::LINK_SECRET))
+        .token(&checks::link(c::LINK_ID, c::LINK_SECRET))
         .unwrap();
     let (name, value) = read.header();
     let path = format!("/v1/packages/{}/transfer", c::PACKAGE_ID);
-    let response = http::send(sandbox.masv_url(), "POST", &path, &[(&name, &value)], "{}");
+    let response = http::send(sandbox.masv_url(), "POST", &path, &[(name, value)], "{}");
     assert_eq!(response.status, 201);
     let made = response.json();
     let resource = format!("transfers/{}", made["id"].as_str().unwrap());
@@ -206,10 +206,10 @@ fn a_token_that_a_call_refused_is_replaced_once_and_a_newer_one_is_kept() {
         "fileverbs:bearer",
     ] {
         let old = session.token(resource).unwrap();
-        sandbox.reject_token(&old.value());
-        session.reject(&old);
+        sandbox.reject_token(old.value());
+        session.reject(&old).unwrap();
         let new = session.token(resource).unwrap();
-        session.reject(&old);
+        session.reject(&old).unwrap();
         assert_eq!(
             session.token(resource).unwrap().value(),
             new.value(),

@@ -6,8 +6,9 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::{Fault, FaultAction, Sandbox, Service, credentials as c};
 use serde_json::json;
 
-use crate::harness::{ServiceUrls, config_for, link, package, with_key, with_login};
+use crate::checks::{config_for, link, package, with_key, with_login};
 use keyferry_testing::c_api::{Config, Request, Result, Session, Token};
+use keyferry_testing::settings::ServiceUrls;
 
 /// The call that proves a token: method, path below the service, body.
 type Proof = (&'static str, &'static str, &'static str);
@@ -427,7 +428,7 @@ pub(crate) fn fileverbs() -> Vec<Row> {
         Row {
             name: "renewal",
             path: "/api/v1/accounts/refresh-token",
-            prepare: |session| session.reject(&session.bearer().unwrap()),
+            prepare: |session| session.reject(&session.bearer().unwrap()).unwrap(),
             acquire: |s, ms| token(s, "fileverbs:bearer", ms),
             statuses: REFRESH,
             exceptions: FALLS_BACK_TO_LOGIN,

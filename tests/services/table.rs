@@ -7,17 +7,18 @@ use std::time::Duration;
 use keyferry::ffi::status as k;
 use keyferry_sandbox::{FaultAction, Sandbox};
 
+use crate::checks::{self, AMPLE_TIMEOUT_MS};
 use crate::faults::{self, Column};
-use crate::harness::{self, AMPLE_TIMEOUT_MS, ServiceUrls};
 use crate::rows::{self, Row};
 use keyferry_testing::c_api::{Session, Token};
+use keyferry_testing::settings::ServiceUrls;
 
 /// Asks, requires success, and makes the call that the token is for.
 pub(crate) fn succeed(row: &Row, at: &dyn ServiceUrls, session: &Session, what: &str) {
     let token: Option<Token> = (row.acquire)(session, AMPLE_TIMEOUT_MS)
         .unwrap_or_else(|error| panic!("{}, {what}: {error:?}", row.name));
     if let Some(token) = token {
-        harness::call_with_token(at.url_of(row.service), &token, row.proof);
+        checks::call_with_token(at.url_of(row.service), &token, row.proof);
     }
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn cell(row: &Row, column: &Column, sandbox: &Sandbox) {
 /// Asks while the fault is there.
 pub(crate) fn fail(row: &Row, column: &Column, session: &Session) {
     let what = format!("{}, {}", row.name, column.name);
-    let outcome = harness::within_time(
+    let outcome = checks::within_time(
         Duration::from_millis(AMPLE_TIMEOUT_MS.into()),
         &what,
         || (row.acquire)(session, AMPLE_TIMEOUT_MS),
@@ -44,7 +45,7 @@ pub(crate) fn fail(row: &Row, column: &Column, session: &Session) {
         (Ok(_), 0) => {}
         (Err(error), expected_status) => {
             assert_eq!(error.status, expected_status, "{what}: {error:?}");
-            harness::check_message(error, &[]);
+            checks::check_message(error, &[]);
             // An inbox that can't be looked into is an empty one.
             let passed_over = row.name == "inbox" && expected_status == k::KEYFERRY_E_NOT_FOUND;
             if let (
@@ -70,11 +71,11 @@ fn table(rows: &[Row], columns: fn(&Row) -> Vec<Column>) {
     thread::scope(|scope| {
         for row in rows {
             scope.spawn(move || {
-                let sandbox = harness::sandbox();
+                let sandbox = checks::sandbox();
                 columns(row)
                     .iter()
                     .for_each(|column| cell(row, column, &sandbox));
-                harness::check_requests(&sandbox);
+                checks::check_requests(&sandbox);
             });
         }
     });
@@ -82,7 +83,7 @@ fn table(rows: &[Row], columns: fn(&Row) -> Vec<Column>) {
 
 #[test]
 fn every_exchange_succeeds_and_its_token_opens_what_it_is_for() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     for row in rows::all() {
         let session = (row.config)(&sandbox).open();
         (row.set_up)(&sandbox);
@@ -90,7 +91,7 @@ fn every_exchange_succeeds_and_its_token_opens_what_it_is_for() {
         succeed(&row, &sandbox, &session, "without a fault");
         sandbox.clear_faults();
     }
-    harness::check_requests(&sandbox);
+    checks::check_requests(&sandbox);
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
     thread::scope(|scope| {
         for row in rows::all() {
             scope.spawn(move || {
-                let sandbox = harness::sandbox();
+                let sandbox = checks::sandbox();
                 let session = (row.config)(&sandbox)
                     .set("http.timeout_ms", &TIME_MS.to_string())
                     .open();
@@ -147,7 +148,7 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
                 (row.prepare)(&session);
                 sandbox.fault(hang().fault(&row));
                 let error =
-                    harness::within_time(Duration::from_millis(TIME_MS.into()), row.name, || {
+                    checks::within_time(Duration::from_millis(TIME_MS.into()), row.name, || {
                         (row.acquire)(&session, TIME_MS)
                     })
                     .unwrap_err();
@@ -156,9 +157,9 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
                     "{}: {error:?}",
                     row.name
                 );
-                harness::check_message(&error, &[]);
+                checks::check_message(&error, &[]);
                 sandbox.clear_faults();
-                harness::wait_until_idle(&session);
+                checks::wait_until_idle(&session);
                 session.forget(None).unwrap();
                 succeed(&row, &sandbox, &session, "after hanging");
             });
@@ -169,7 +170,7 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
 #[test]
 fn a_service_that_refuses_connections_is_unreachable() {
     for row in rows::all() {
-        let sandbox = harness::sandbox();
+        let sandbox = checks::sandbox();
         let session = (row.config)(&sandbox).open();
         // What has to be there beforehand comes from a service that still is; then all of it goes.
         (row.set_up)(&sandbox);
@@ -182,13 +183,13 @@ fn a_service_that_refuses_connections_is_unreachable() {
             "{}: {error:?}",
             row.name
         );
-        harness::check_message(&error, &[]);
+        checks::check_message(&error, &[]);
     }
 }
 
 #[test]
 fn a_body_in_drips_is_cut_off_at_the_deadline() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     for row in rows::all()
         .into_iter()
         .filter(|row| row.name == "bearer" || row.name == "link")
@@ -201,7 +202,7 @@ fn a_body_in_drips_is_cut_off_at_the_deadline() {
             expected_status: k::KEYFERRY_E_TIMEOUT,
         };
         sandbox.fault(drip.fault(&row));
-        let error = harness::within_time(Duration::from_millis(300), row.name, || {
+        let error = checks::within_time(Duration::from_millis(300), row.name, || {
             (row.acquire)(&session, 300)
         })
         .unwrap_err();
@@ -213,7 +214,7 @@ fn a_body_in_drips_is_cut_off_at_the_deadline() {
 #[test]
 fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
     use keyferry_sandbox::credentials as c;
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let secrets = [
         c::PASSWORD,
         c::API_KEY,
@@ -226,7 +227,7 @@ fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
     for row in rows::all() {
         for form in secrets
             .iter()
-            .flat_map(|secret| crate::secret_leaks::forms(secret))
+            .flat_map(|secret| keyferry_testing::secrets::forms(secret))
         {
             let body = serde_json::json!({"code": 9, "message": format!("no: {form} is wrong"), "errors": []}).to_string();
             let action = FaultAction::Literal {
@@ -247,7 +248,7 @@ fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
             if let Err(error) = (row.acquire)(&session, AMPLE_TIMEOUT_MS) {
                 let sent = row_sends(&row, &form);
                 assert!(
-                    !sent || !crate::secret_leaks::leaks(&error.message, &[]),
+                    !sent || !keyferry_testing::secrets::leaks(&error.message, &[]),
                     "{}: {}",
                     row.name,
                     error.message
@@ -270,7 +271,7 @@ fn row_sends(row: &Row, form: &str) -> bool {
         _ => &[],
     };
     sent.iter().any(|secret| {
-        crate::secret_leaks::forms(secret)
+        keyferry_testing::secrets::forms(secret)
             .iter()
             .any(|own| own == form)
     })

@@ -6,8 +6,9 @@ use keyferry_sandbox::{Fault, FaultAction, Sandbox, Service, credentials as c};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::harness::{self, ServiceUrls, failure, package, with_key, with_login};
+use crate::checks::{self, failure, package, with_key, with_login};
 use keyferry_testing::c_api::Session;
+use keyferry_testing::settings::ServiceUrls;
 
 fn throttled(retry_after: &str, service: Service, path: &str) -> Fault {
     Fault::status(429)
@@ -19,7 +20,7 @@ fn throttled(retry_after: &str, service: Service, path: &str) -> Fault {
 
 #[test]
 fn retry_after_is_told_to_the_caller_and_kept_to() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let date = (OffsetDateTime::now_utc() + time::Duration::seconds(40))
         .format(&Rfc2822)
         .unwrap()
@@ -67,7 +68,7 @@ fn retry_after_is_told_to_the_caller_and_kept_to() {
 
 #[test]
 fn a_short_retry_after_of_a_read_is_waited_for() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let session = with_login(&sandbox).open();
     sandbox.fault(Fault::status(429).path("/v1.1/teams/").retry_after("0"));
     session.token(&package(c::PACKAGE_ID)).unwrap();
@@ -76,7 +77,7 @@ fn a_short_retry_after_of_a_read_is_waited_for() {
 
 #[test]
 fn a_read_with_an_api_key_is_repeated_as_one_with_a_login() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let session = with_key(&sandbox).open();
     sandbox.fault(Fault::status(503).path("/v1.1/teams/"));
     session.token(&package(c::PACKAGE_ID)).unwrap();
@@ -85,7 +86,7 @@ fn a_read_with_an_api_key_is_repeated_as_one_with_a_login() {
 
 #[test]
 fn a_look_up_that_fails_with_an_api_key_does_not_keep_others_from_succeeding() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let session = with_key(&sandbox).open();
     sandbox.fault(
         Fault::status(503)
@@ -105,7 +106,7 @@ fn a_look_up_that_fails_with_an_api_key_does_not_keep_others_from_succeeding() {
 
 #[test]
 fn a_login_is_repeated_after_a_short_retry_after() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     sandbox.fault(Fault::status(429).path("/v1/auth").retry_after("0"));
     with_login(&sandbox).open().token("user").unwrap();
     assert_eq!(sandbox.count("login"), 2);
@@ -113,7 +114,7 @@ fn a_login_is_repeated_after_a_short_retry_after() {
 
 #[test]
 fn a_retry_after_that_says_nothing_is_passed_over() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     for text in ["-5", "soon", "", "1.5", "Thu, 01 Jan 1970 00:00:00 GMT"] {
         let session = with_key(&sandbox).open();
         sandbox.fault(throttled(text, Service::Masv, "/v1.1/teams/"));
@@ -128,8 +129,8 @@ fn a_retry_after_that_says_nothing_is_passed_over() {
 
 #[test]
 fn a_password_that_was_refused_is_sent_once() {
-    let sandbox = harness::sandbox();
-    let session = harness::config_for(&sandbox)
+    let sandbox = checks::sandbox();
+    let session = checks::config_for(&sandbox)
         .set("masv.email", c::EMAIL)
         .set("masv.password", "not-the-one")
         .open();
@@ -170,8 +171,8 @@ fn session_after_fault(
 
 #[test]
 fn forgetting_a_resource_lifts_what_was_remembered_against_it() {
-    let sandbox = harness::sandbox();
-    let link = harness::link(c::LINK_ID, c::LINK_SECRET);
+    let sandbox = checks::sandbox();
+    let link = checks::link(c::LINK_ID, c::LINK_SECRET);
     for fault in [401, 503] {
         let rows: [(&str, MakeConfig, &str); 4] = [
             ("/v1/auth", with_login, "user"),
@@ -196,7 +197,7 @@ fn forgetting_a_resource_lifts_what_was_remembered_against_it() {
 
 #[test]
 fn forgetting_the_user_lifts_the_refusal_of_an_explicit_login() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let session = with_login(&sandbox).open();
     sandbox.fault(Fault::status(401).path("/v1/auth"));
     session.login(None, None).unwrap_err();
@@ -207,7 +208,7 @@ fn forgetting_the_user_lifts_the_refusal_of_an_explicit_login() {
 
 #[test]
 fn forgetting_the_user_lifts_the_refusal_of_an_api_key() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let resource = package(c::PACKAGE_ID);
     let session = session_after_fault(&sandbox, 401, "/v1.1/teams/", with_key, &resource);
     session.forget(Some("user")).unwrap();
@@ -221,7 +222,7 @@ fn forgetting_the_user_lifts_the_refusal_of_an_api_key() {
 
 #[test]
 fn forgetting_a_package_lifts_the_refusal_of_the_login_that_it_needs() {
-    let sandbox = harness::sandbox();
+    let sandbox = checks::sandbox();
     let resource = package(c::PACKAGE_ID);
     let session = session_after_fault(&sandbox, 401, "/v1/auth", with_login, &resource);
     session.forget(Some(&resource)).unwrap();
@@ -231,9 +232,9 @@ fn forgetting_a_package_lifts_the_refusal_of_the_login_that_it_needs() {
 
 #[test]
 fn forgetting_a_protected_link_lifts_the_refusal_of_its_password() {
-    let sandbox = harness::sandbox();
-    let resource = harness::link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
-    let session = harness::config_for(&sandbox).open();
+    let sandbox = checks::sandbox();
+    let resource = checks::link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
+    let session = checks::config_for(&sandbox).open();
     let request = keyferry_testing::c_api::Request::new(&resource).link_password(c::LINK_PASSWORD);
     sandbox.fault(Fault::new(FaultAction::Status {
         status: 401,

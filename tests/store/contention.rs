@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{StoreHarness, Worker};
+use crate::processes::{StoreProcesses, Worker, new_harness};
 use crate::worker::package;
 
 /// How often each test repeats: KEYFERRY_REPEATS, or 2.
@@ -38,7 +38,7 @@ fn slowest_us(output: &[Vec<String>]) -> u64 {
 #[test]
 fn fifty_processes_and_an_empty_store_make_one_login() {
     for _ in 0..repeats() {
-        let harness = StoreHarness::new();
+        let harness = new_harness();
         let output = harness.run_together(50, "get user");
         single_token(&output);
         assert_eq!(
@@ -51,8 +51,8 @@ fn fifty_processes_and_an_empty_store_make_one_login() {
         );
         assert_eq!(
             (
-                harness.sandbox.count("login"),
-                harness.sandbox.count("requests")
+                harness.sandbox().count("login"),
+                harness.sandbox().count("requests")
             ),
             (1, 1)
         );
@@ -66,11 +66,11 @@ fn fifty_processes_and_an_empty_store_make_one_login() {
 #[test]
 fn fifty_processes_at_the_moment_of_expiry_make_one_refresh() {
     for _ in 0..repeats() {
-        let harness = StoreHarness::new();
-        harness.sandbox.set_life("bearer", 600);
+        let harness = new_harness();
+        harness.sandbox().set_life("bearer", 600);
         let first = single_token(&[harness.run_together(1, "get fileverbs:bearer").remove(0)]);
         // In the last of it, where callers wait for the refresh.
-        harness.sandbox.clock().advance(Duration::from_secs(598));
+        harness.sandbox().clock().advance(Duration::from_secs(598));
         let output = harness.run_together(50, "get fileverbs:bearer");
         // A process that finds the refresh under way uses the token that is still valid.
         let got: Vec<&String> = output
@@ -84,7 +84,7 @@ fn fifty_processes_at_the_moment_of_expiry_make_one_refresh() {
             "{output:?}"
         );
         assert!(got.iter().any(|line| **line != first), "{output:?}");
-        let count = |name: &str| harness.sandbox.count(name);
+        let count = |name: &str| harness.sandbox().count(name);
         assert_eq!(
             (
                 count("fileverbs_login"),
@@ -99,7 +99,7 @@ fn fifty_processes_at_the_moment_of_expiry_make_one_refresh() {
             slowest_us(&output)
         );
         // And once more, with what the first refresh has left behind; after the end this time.
-        harness.sandbox.clock().advance(Duration::from_secs(700));
+        harness.sandbox().clock().advance(Duration::from_secs(700));
         let output = harness.run_together(50, "get fileverbs:bearer");
         single_token(&output);
         println!(
@@ -120,13 +120,13 @@ fn fifty_processes_at_the_moment_of_expiry_make_one_refresh() {
 #[test]
 fn eight_processes_of_eight_threads_make_one_login_for_package_and_user() {
     for _ in 0..repeats() {
-        let harness = StoreHarness::new();
+        let harness = new_harness();
         let output = harness.run_together(8, &format!("get {} times 3 threads 8", package()));
         single_token(&output);
         assert_eq!(
             (
-                harness.sandbox.count("login"),
-                harness.sandbox.count("lookup")
+                harness.sandbox().count("login"),
+                harness.sandbox().count("lookup")
             ),
             (1, 1)
         );
@@ -141,10 +141,10 @@ fn eight_processes_of_eight_threads_make_one_login_for_package_and_user() {
 
 #[test]
 fn the_last_of_sixty_four_is_served() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let output = harness.run_together(64, "get user");
     single_token(&output);
-    assert_eq!(harness.sandbox.count("login"), 1);
+    assert_eq!(harness.sandbox().count("login"), 1);
     println!(
         "64 processes, empty store: last served after {} us",
         slowest_us(&output)
@@ -153,7 +153,7 @@ fn the_last_of_sixty_four_is_served() {
 
 #[test]
 fn a_wrong_password_is_sent_once_by_all_processes() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let mut workers: Vec<_> = (0..16)
         .map(|_| {
             let mut command = harness.command("get user times 100 threads 1");
@@ -169,15 +169,15 @@ fn a_wrong_password_is_sent_once_by_all_processes() {
         assert!(lines[0].starts_with("failed BadCredentials "), "{lines:?}");
         assert!(lines[1].starts_with("good 0 "), "{lines:?}");
     }
-    assert_eq!(harness.sandbox.count("login"), 1);
+    assert_eq!(harness.sandbox().count("login"), 1);
     // The right one is tried at once.
     assert!(harness.run_together(1, "get user")[0][0].starts_with("got "));
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
 }
 
 #[test]
 fn a_command_that_fails_is_run_once_for_all_who_wait() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let (config, runs) = (
         harness.path("home/.config/keyferry/config.toml"),
         harness.path("runs"),

@@ -12,10 +12,11 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::stores::file::FileStore;
 
-use crate::harness::{StoreHarness, empty_environment};
+use crate::processes::{StoreProcesses, empty_environment, new_harness};
 use crate::worker::{intact_generation, key, record};
+use keyferry_testing::harness::Harness;
 
-fn stored(harness: &StoreHarness) -> (keyferry::stores::file::FileStore, TokenKey, Vec<u8>) {
+fn stored(harness: &Harness) -> (keyferry::stores::file::FileStore, TokenKey, Vec<u8>) {
     let (store, key) = (harness.store(), key("01A"));
     store.save(&key, &record(&key, 7)).unwrap();
     let bytes = std::fs::read(harness.token_file()).unwrap();
@@ -24,7 +25,7 @@ fn stored(harness: &StoreHarness) -> (keyferry::stores::file::FileStore, TokenKe
 
 #[test]
 fn every_bit_and_every_length_of_a_file_counts() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let (store, key, bytes) = stored(&harness);
     let path = harness.token_file();
     let bad = path.with_extension("bad");
@@ -52,10 +53,10 @@ fn every_bit_and_every_length_of_a_file_counts() {
     assert_eq!(harness.names("tokens").len(), 2);
 }
 
-fn session(harness: &StoreHarness) -> Session {
+fn session(harness: &Harness) -> Session {
     let mut config = Config::new();
     let all = harness
-        .sandbox
+        .sandbox()
         .variables()
         .into_iter()
         .map(|(name, value)| (name.to_lowercase().replacen("keyferry_", "", 1), value));
@@ -67,7 +68,7 @@ fn session(harness: &StoreHarness) -> Session {
     config
         .set("store", harness.setting().as_str().into())
         .unwrap();
-    let clock = keyferry::clock::Clock::manual(crate::harness::START_MS * 1000);
+    let clock = keyferry::clock::Clock::manual(crate::processes::START_MS * 1000);
     Session::open_with(
         config,
         keyferry::session::Options {
@@ -80,7 +81,7 @@ fn session(harness: &StoreHarness) -> Session {
 
 #[test]
 fn a_damaged_token_is_got_anew() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     session(&harness).token("user").unwrap();
     let path = harness.token_file();
     let bytes = std::fs::read(&path).unwrap();
@@ -91,16 +92,16 @@ fn a_damaged_token_is_got_anew() {
         std::fs::write(&path, damaged).unwrap();
         session(&harness).token("user").unwrap();
         logins += 1;
-        assert_eq!(harness.sandbox.count("login"), logins, "byte {at}");
+        assert_eq!(harness.sandbox().count("login"), logins, "byte {at}");
         // Healed: the next process takes it from the store.
         session(&harness).token("user").unwrap();
-        assert_eq!(harness.sandbox.count("login"), logins, "byte {at}");
+        assert_eq!(harness.sandbox().count("login"), logins, "byte {at}");
     }
 }
 
 #[test]
 fn a_file_under_another_name_is_damage() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let (store, first, bytes) = stored(&harness);
     let other = key("01B");
     store.save(&other, &record(&other, 9)).unwrap();
@@ -117,7 +118,7 @@ fn a_file_under_another_name_is_damage() {
 #[test]
 fn what_another_key_or_release_has_written_is_left_alone() {
     for (place, offset) in [("the format", 4), ("the key", 8)] {
-        let harness = StoreHarness::new();
+        let harness = new_harness();
         let (store, key, mut bytes) = stored(&harness);
         bytes[offset] ^= 2;
         let check = ring::digest::digest(&ring::digest::SHA256, &bytes[..16]);
@@ -140,7 +141,7 @@ fn what_another_key_or_release_has_written_is_left_alone() {
 #[test]
 fn a_store_is_not_written_with_another_key() {
     let lines = |path: &Path| std::fs::read_to_string(path).unwrap();
-    let (harness, other) = (StoreHarness::new(), StoreHarness::new());
+    let (harness, other) = (new_harness(), new_harness());
     stored(&other);
     for damage in [
         &(|path: &Path| assert!(std::fs::copy(other.path("store/store.key"), path).is_ok()))
@@ -176,7 +177,7 @@ fn a_store_is_not_written_with_another_key() {
 #[test]
 #[expect(unsafe_code, reason = "system calls")]
 fn odd_files_in_the_place_of_a_token_are_replaced_and_what_they_lead_to_is_not() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let victim = harness.path("victim");
     std::fs::write(&victim, b"precious").unwrap();
     let fifo = |path: &Path| {
@@ -229,7 +230,7 @@ impl KeyBackend for FakeKeyring {
 
 #[test]
 fn a_store_whose_key_in_the_keyring_is_damaged_is_good_again_when_it_was_cleared() {
-    let (harness, keyring, key) = (StoreHarness::new(), FakeKeyring::default(), key("01A"));
+    let (harness, keyring, key) = (new_harness(), FakeKeyring::default(), key("01A"));
     let store = || {
         FileStore::with_keyring(
             Some(Box::new(keyring.clone())),

@@ -5,20 +5,21 @@ use std::os::unix::process::ExitStatusExt;
 use keyferry::ports::store::Store;
 use keyferry_testing::skip;
 
-use crate::harness::{StoreHarness, Worker};
+use crate::processes::{StoreProcesses, Worker, new_harness};
 use crate::syscalls::{HARMLESS, SystemCall, calls, syscalls};
 use crate::worker::{intact_generation, key, record};
+use keyferry_testing::harness::Harness;
 
 /// The calls of a save, on an empty place or over a record of generation 7.
 fn plan(over: Option<u64>) -> Vec<SystemCall> {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     over.iter()
         .for_each(|generation| drop(harness.run(&format!("save {generation}"))));
     calls(&harness, "save 8", "/begin", "/end")
 }
 
 fn inject(
-    harness: &StoreHarness,
+    harness: &Harness,
     call: &SystemCall,
     what: &str,
 ) -> (Vec<String>, std::process::ExitStatus) {
@@ -34,7 +35,7 @@ fn inject(
 
 /// Checks that the old or the new record is read, that a later save succeeds, and that no file is
 /// left behind.
-fn is_sound(harness: &StoreHarness, over: Option<u64>, what: &str) {
+fn is_sound(harness: &Harness, over: Option<u64>, what: &str) {
     let store = harness.store();
     let found = store
         .load(&key("01A"))
@@ -82,7 +83,7 @@ fn at_each_call(
         .iter()
         .filter(|call| !HARMLESS.contains(&call.name.as_str()))
     {
-        let harness = StoreHarness::new();
+        let harness = new_harness();
         over.iter().for_each(|generation| {
             harness
                 .store()

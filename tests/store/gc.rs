@@ -8,7 +8,7 @@ use keyferry::ports::store::{Record, Store};
 use keyferry::secret::Secret;
 use keyferry::stores::file::FileStore;
 
-use crate::harness::empty_environment;
+use crate::processes::empty_environment;
 use crate::worker::{key, token};
 
 const HOUR_US: i64 = 3600 * 1_000_000;

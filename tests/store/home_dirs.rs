@@ -8,11 +8,12 @@ use std::process::Command;
 use keyferry::ports::store::Store;
 use keyferry_testing::skip;
 
-use crate::harness::{StoreHarness, Worker};
+use crate::processes::{StoreProcesses, Worker, new_harness};
 use crate::worker::{intact_generation, key, record};
+use keyferry_testing::harness::Harness;
 
 /// The output of a worker with these variables and the default store.
-fn run(harness: &StoreHarness, variables: &[(&str, Option<PathBuf>)]) -> Vec<String> {
+fn run(harness: &Harness, variables: &[(&str, Option<PathBuf>)]) -> Vec<String> {
     let mut worker = Worker::start(set_environment(
         &mut harness.command("get user times 3 threads 1"),
         variables,
@@ -50,7 +51,7 @@ fn is_token_and_warning(output: &[String], remedy: &str) {
 
 #[test]
 fn a_home_that_can_not_be_used_costs_one_warning() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let path = |name: &str| Some(PathBuf::from(name));
     is_token_and_warning(&run(&harness, &[]), "file:/absolute/path");
     is_token_and_warning(
@@ -67,15 +68,15 @@ fn a_home_that_can_not_be_used_costs_one_warning() {
     is_token_and_warning(&run(&harness, &[("HOME", path("/dev/null"))]), "/dev/null");
     assert!(!PathBuf::from("/nonexistent").exists());
     assert_eq!(
-        std::fs::read_dir(harness.path("")).unwrap().count(),
-        1,
+        std::fs::read_dir(harness.path("work")).unwrap().count(),
+        0,
         "nothing was made in the working folder"
     );
 }
 
 #[test]
 fn the_default_is_the_users_state_folder_with_the_key_outside() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let home = harness.path("home");
     for _ in 0..2 {
         let output = run(&harness, &[("HOME", Some(home.clone()))]);
@@ -84,7 +85,7 @@ fn the_default_is_the_users_state_folder_with_the_key_outside() {
             "{output:?}"
         );
     }
-    assert_eq!(harness.sandbox.count("login"), 1);
+    assert_eq!(harness.sandbox().count("login"), 1);
     for made in [
         ".local/state/keyferry/tokens",
         ".local/state/keyferry/store",
@@ -111,7 +112,7 @@ fn another_users_home_is_left_alone() {
     if skip::without_root() {
         return;
     }
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let home = harness.path("home");
     chown(&home, Some(12345), None).unwrap();
     is_token_and_warning(&run(&harness, &[("HOME", Some(home.clone()))]), "sudo -H");
@@ -152,7 +153,7 @@ impl Drop for Mounted {
 
 #[test]
 fn a_read_only_home_costs_one_warning_and_is_read() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let home = harness.path("home");
     let Some(mounted) = Mounted::new(home.clone(), "size=1m,mode=700") else {
         return;
@@ -162,23 +163,23 @@ fn a_read_only_home_costs_one_warning_and_is_read() {
     mounted.remount("rw");
     run(&harness, &[("HOME", Some(home.clone()))]);
     mounted.remount("ro");
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
     let output = run(&harness, &[("HOME", Some(home.clone()))]);
     assert!(
-        output[0].starts_with("got ") && harness.sandbox.count("login") == 2,
+        output[0].starts_with("got ") && harness.sandbox().count("login") == 2,
         "what is there is read: {output:?}"
     );
     harness
-        .sandbox
+        .sandbox()
         .clock()
         .advance(std::time::Duration::from_secs(30 * 24 * 3600));
     is_token_and_warning(&run(&harness, &[("HOME", Some(home))]), "read-only");
-    assert_eq!(harness.sandbox.count("login"), 3);
+    assert_eq!(harness.sandbox().count("login"), 3);
 }
 
 #[test]
 fn a_full_disk_costs_one_warning_and_loses_nothing() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let home = harness.path("home");
     let Some(_mounted) = Mounted::new(home.clone(), "size=256k,mode=700") else {
         return;
@@ -187,7 +188,7 @@ fn a_full_disk_costs_one_warning_and_loses_nothing() {
     let filler = home.join("filler");
     let _ = std::fs::write(&filler, vec![1; 512 * 1024]);
     harness
-        .sandbox
+        .sandbox()
         .clock()
         .advance(std::time::Duration::from_secs(30 * 24 * 3600));
     is_token_and_warning(&run(&harness, &[("HOME", Some(home.clone()))]), "full");
@@ -197,14 +198,14 @@ fn a_full_disk_costs_one_warning_and_loses_nothing() {
         output.len() == 2 && output[0].starts_with("got "),
         "{output:?}"
     );
-    let logins = harness.sandbox.count("login");
+    let logins = harness.sandbox().count("login");
     run(&harness, &[("HOME", Some(home))]);
-    assert_eq!(harness.sandbox.count("login"), logins, "it is kept again");
+    assert_eq!(harness.sandbox().count("login"), logins, "it is kept again");
 }
 
 #[test]
 fn a_token_that_is_rejected_on_a_full_disk_is_gone_for_all() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let home = harness.path("home");
     let Some(_mounted) = Mounted::new(home.clone(), "size=64k,mode=700") else {
         return;
@@ -235,7 +236,7 @@ fn a_token_that_is_rejected_on_a_full_disk_is_gone_for_all() {
 }
 
 /// The output of a worker. Fails if it has a warning.
-fn run_without_warning(harness: &StoreHarness, task: &str, password: Option<&str>) -> Vec<String> {
+fn run_without_warning(harness: &Harness, task: &str, password: Option<&str>) -> Vec<String> {
     let mut worker = Worker::start(
         harness
             .command(task)
@@ -252,7 +253,7 @@ fn run_without_warning(harness: &StoreHarness, task: &str, password: Option<&str
 
 #[test]
 fn a_part_of_the_store_that_was_removed_is_made_anew() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     run_without_warning(&harness, "get user", None);
     for part in ["tokens", "new", "locks", "refusals", "store"] {
         let path = harness.path("store").join(part);
@@ -263,18 +264,18 @@ fn a_part_of_the_store_that_was_removed_is_made_anew() {
             std::fs::remove_file(&path)
         }
         .unwrap();
-        let before = harness.sandbox.count("login");
+        let before = harness.sandbox().count("login");
         (0..2).for_each(|_| {
             assert!(run_without_warning(&harness, "get user", None)[1].starts_with("got "))
         });
         assert!(path.exists(), "{part}");
         assert_eq!(
-            harness.sandbox.count("login") - before,
+            harness.sandbox().count("login") - before,
             1,
             "{part}: what was got is kept"
         );
         harness
-            .sandbox
+            .sandbox()
             .clock()
             .advance(std::time::Duration::from_secs(60));
     }
@@ -282,7 +283,7 @@ fn a_part_of_the_store_that_was_removed_is_made_anew() {
 
 #[test]
 fn without_the_folder_of_refusals_a_wrong_password_is_sent_once() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     run_without_warning(&harness, "get user", None);
     std::fs::remove_file(harness.token_file()).unwrap();
     std::fs::remove_dir_all(harness.path("store/refusals")).unwrap();
@@ -292,12 +293,12 @@ fn without_the_folder_of_refusals_a_wrong_password_is_sent_once() {
                 .starts_with("failed BadCredentials ")
         )
     });
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
 }
 
 #[test]
 fn a_process_that_has_the_store_open_makes_anew_what_is_removed_meanwhile() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let (store, key) = (harness.store(), key("01A"));
     for (generation, part) in [(1, "tokens"), (3, "new"), (5, "locks")] {
         store.save(&key, &record(&key, generation)).unwrap();
@@ -320,7 +321,7 @@ fn a_process_that_has_the_store_open_makes_anew_what_is_removed_meanwhile() {
 #[test]
 #[expect(unsafe_code, reason = "system calls")]
 fn without_descriptors_there_is_an_error_or_a_token_and_no_abort() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     for limit in [3_u64, 4, 5, 6, 8, 10, 12, 16, 24] {
         let mut command = harness.command("get user");
         let set = move || {

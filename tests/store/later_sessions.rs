@@ -9,7 +9,9 @@ use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry_sandbox::{Fault, credentials as c};
 
-use crate::two_sessions::SessionHarness;
+use crate::processes::new_harness;
+use crate::two_sessions::StoreSessions;
+use keyferry_testing::harness::Harness;
 
 const DAY: i64 = 24 * 3600;
 const BEARER: &str = "fileverbs:bearer";
@@ -17,25 +19,25 @@ const BEARER: &str = "fileverbs:bearer";
 #[test]
 fn a_new_process_knows_the_service_s_clock() {
     for ahead_s in [600, -1200, 2 * DAY, -2 * DAY] {
-        let harness = SessionHarness::new();
-        harness.sandbox.clock().set_offset_ms(ahead_s * 1000);
-        harness.sandbox.set_life("bearer", 600);
+        let harness = new_harness();
+        harness.sandbox().clock().set_offset_ms(ahead_s * 1000);
+        harness.sandbox().set_life("bearer", 600);
         for round in 0..60 {
             let got = *harness.session().token(BEARER).unwrap();
             let stored = harness.session().stored(&Request::new(BEARER)).unwrap();
             for token in [Some(got), stored].into_iter().flatten() {
                 let left_us =
-                    token.meta().expires_us - harness.sandbox.clock().now_unix_ms() * 1000;
+                    token.meta().expires_us - harness.sandbox().clock().now_unix_ms() * 1000;
                 assert!(
                     left_us > 0,
                     "round {round}: ended {} s ago, the service being {ahead_s} s ahead",
                     -left_us / 1_000_000
                 );
             }
-            harness.advance(20);
+            harness.pass_s(20);
         }
         // 1,200 s, and each serves for 570.
-        let got = harness.sandbox.count("fileverbs_login") + harness.sandbox.count("refresh");
+        let got = harness.sandbox().count("fileverbs_login") + harness.sandbox().count("refresh");
         assert!(
             got <= 3,
             "{got} bearers, the service being {ahead_s} s ahead"
@@ -45,33 +47,33 @@ fn a_new_process_knows_the_service_s_clock() {
 
 #[test]
 fn an_end_is_told_by_this_machine_s_clock_the_first_time_and_the_second() {
-    let harness = SessionHarness::new();
-    harness.sandbox.clock().set_offset_ms(600_000);
+    let harness = new_harness();
+    harness.sandbox().clock().set_offset_ms(600_000);
     let told = || {
         let session = harness.session();
         let token = session.token("user").unwrap();
         session.inspect().ends_here_unix_s(&token)
     };
     assert_eq!(told(), told());
-    assert_eq!(harness.sandbox.count("login"), 1);
+    assert_eq!(harness.sandbox().count("login"), 1);
 }
 
 #[test]
 fn a_clock_that_was_set_back_since_makes_the_stored_difference_none() {
-    let harness = SessionHarness::new();
-    harness.sandbox.set_life("bearer", 600);
-    harness.sandbox.clock().set_offset_ms(-1_200_000);
+    let harness = new_harness();
+    harness.sandbox().set_life("bearer", 600);
+    harness.sandbox().clock().set_offset_ms(-1_200_000);
     harness.session().token(BEARER).unwrap();
     // This machine's clock was ahead, and is right now.
-    harness.advance(-1_200);
-    harness.sandbox.clock().set_offset_ms(0);
-    harness.advance(601);
+    harness.pass_s(-1_200);
+    harness.sandbox().clock().set_offset_ms(0);
+    harness.pass_s(601);
     let token = harness.session().token(BEARER).unwrap();
-    assert!(token.meta().expires_us > harness.clock.now_us());
+    assert!(token.meta().expires_us > harness.clock().now_us());
 }
 
 /// What a process gets, and tells another to be refused.
-fn get_and_reject(harness: &SessionHarness, resource: &str) -> Result<(), ErrorKind> {
+fn get_and_reject(harness: &Harness, resource: &str) -> Result<(), ErrorKind> {
     let token = harness
         .session()
         .token(resource)
@@ -85,13 +87,13 @@ fn get_and_reject(harness: &SessionHarness, resource: &str) -> Result<(), ErrorK
 
 #[test]
 fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     for (resource, count) in [
         ("user", "login"),
         (BEARER, "fileverbs_login"),
         (&*crate::worker::package(), "lookup"),
     ] {
-        let before = harness.sandbox.count(count);
+        let before = harness.sandbox().count(count);
         let got: Vec<_> = (0..10)
             .map(|_| get_and_reject(&harness, resource))
             .collect();
@@ -106,14 +108,14 @@ fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
                 .all(|got| *got == Err(ErrorKind::BadCredentials)),
             "{resource}: {got:?}"
         );
-        harness.advance(9);
+        harness.pass_s(9);
         let error = harness.session().token(resource).map(drop).unwrap_err();
         assert_eq!(
             (error.kind, error.retry_after_ms),
             (ErrorKind::BadCredentials, Some(1000)),
             "{resource}"
         );
-        harness.advance(1);
+        harness.pass_s(1);
         assert_eq!(get_and_reject(&harness, resource), Ok(()), "{resource}");
         assert_eq!(
             get_and_reject(&harness, resource),
@@ -121,22 +123,22 @@ fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
             "{resource}"
         );
         let renewed = if resource == BEARER {
-            harness.sandbox.count("refresh")
+            harness.sandbox().count("refresh")
         } else {
             0
         };
         assert_eq!(
-            harness.sandbox.count(count) + renewed - before,
+            harness.sandbox().count(count) + renewed - before,
             3,
             "{resource}"
         );
-        harness.advance(60);
+        harness.pass_s(60);
     }
 }
 
 #[test]
 fn a_login_that_somebody_asks_for_is_made_and_begins_anew() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     for _ in 0..3 {
         let _ = get_and_reject(&harness, "user");
     }
@@ -161,20 +163,20 @@ fn a_login_that_somebody_asks_for_is_made_and_begins_anew() {
 
 #[test]
 fn a_login_that_failed_is_no_token_that_was_rejected() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     get_and_reject(&harness, "user").unwrap();
     let session = harness.session();
-    harness.sandbox.fault(Fault::status(503).path("/v1/auth"));
+    harness.sandbox().fault(Fault::status(503).path("/v1/auth"));
     assert_eq!(
         session.token("user").map(drop).unwrap_err().kind,
         ErrorKind::Unavailable
     );
-    harness.advance(6);
+    harness.pass_s(6);
     assert!(session.token("user").is_ok());
 }
 
 /// Sixteen processes' worth of asking for a bearer: what they got, or met.
-fn ask(harness: &SessionHarness) -> Vec<Result<u64, ErrorKind>> {
+fn ask(harness: &Harness) -> Vec<Result<u64, ErrorKind>> {
     let ask = || {
         harness
             .session()
@@ -186,16 +188,16 @@ fn ask(harness: &SessionHarness) -> Vec<Result<u64, ErrorKind>> {
 
 #[test]
 fn a_stored_write_token_does_not_stand_in_for_a_management_token_that_is_to_be_renewed() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     let package = format!("packages/{}", c::PACKAGE_ID);
-    harness.sandbox.set_life("package", 1000);
+    harness.sandbox().set_life("package", 1000);
     let first = harness.session().token(&package).unwrap();
-    let ends_s = harness.clock.now_us() / 1_000_000 + 10_000;
+    let ends_s = harness.clock().now_us() / 1_000_000 + 10_000;
     harness
         .session()
         .adopt(&package, Secret::from("made-up-write-token"), Some(ends_s))
         .unwrap();
-    harness.advance(960);
+    harness.pass_s(960);
     let second = harness.session().token(&package).unwrap();
     assert_eq!(second.meta().access, Access::Manage);
     assert!(second.meta().generation > first.meta().generation);
@@ -213,11 +215,11 @@ fn of_two_pauses_that_are_met_at_once_the_longer_one_counts() {
         if met == 20 {
             return;
         }
-        let harness = SessionHarness::new();
+        let harness = new_harness();
         harness.session().token("user").unwrap();
         let packages = [(c::PACKAGE_ID, "600"), (c::OTHER_PACKAGE_ID, "3")];
         for (package, pause) in packages {
-            harness.sandbox.fault(
+            harness.sandbox().fault(
                 Fault::status(429)
                     .path(&path_of(package))
                     .retry_after(pause)
@@ -237,7 +239,7 @@ fn of_two_pauses_that_are_met_at_once_the_longer_one_counts() {
                 scope.spawn(move || ask(package));
             }
         });
-        if harness.sandbox.count("faults_hit") == 2 {
+        if harness.sandbox().count("faults_hit") == 2 {
             met += 1;
             assert_eq!(ask(c::PACKAGE_ID), Some(600_000), "round {round}");
         }
@@ -248,7 +250,7 @@ fn of_two_pauses_that_are_met_at_once_the_longer_one_counts() {
 #[test]
 fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
     for round in 0..20 {
-        let harness = SessionHarness::new();
+        let harness = new_harness();
         let token = |package: &str| {
             harness
                 .session()
@@ -257,22 +259,22 @@ fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
         };
         harness.session().token("user").unwrap();
         // One that has run out is there, so that an answer finds something to end.
-        harness.sandbox.fault(
+        harness.sandbox().fault(
             Fault::status(429)
                 .path(&path_of(c::PACKAGE_ID))
                 .retry_after("3"),
         );
         assert_eq!(token(c::PACKAGE_ID).map(drop), Err(Some(3000)));
-        harness.advance(4);
+        harness.pass_s(4);
         let slow = Duration::from_millis(30);
-        harness.sandbox.fault(
+        harness.sandbox().fault(
             Fault::status(429)
                 .path(&path_of(c::PACKAGE_ID))
                 .retry_after("600")
                 .latency(slow),
         );
         harness
-            .sandbox
+            .sandbox()
             .fault(Fault::slow(slow).path(&path_of(c::OTHER_PACKAGE_ID)));
         let (paused, answered) = std::thread::scope(|scope| {
             let [one, other] = [c::PACKAGE_ID, c::OTHER_PACKAGE_ID]
@@ -294,8 +296,8 @@ fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
 
 #[test]
 fn a_clock_that_is_set_back_ends_what_was_met_before() {
-    let harness = SessionHarness::new();
-    harness.sandbox.fault(Fault::status(503).path("/v1/auth"));
+    let harness = new_harness();
+    harness.sandbox().fault(Fault::status(503).path("/v1/auth"));
     assert_eq!(
         harness.session().token("user").map(drop).unwrap_err().kind,
         ErrorKind::Unavailable
@@ -305,7 +307,7 @@ fn a_clock_that_is_set_back_ends_what_was_met_before() {
         ErrorKind::Unavailable,
         "remembered"
     );
-    harness.advance(-600);
+    harness.pass_s(-600);
     assert!(harness.session().token("user").is_ok());
 }
 
@@ -317,43 +319,43 @@ fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
         (throttled, ErrorKind::Throttled, 120),
         (Fault::status(503), ErrorKind::Unavailable, 5),
     ] {
-        let harness = SessionHarness::new();
-        harness.sandbox.set_life("bearer", 600);
+        let harness = new_harness();
+        harness.sandbox().set_life("bearer", 600);
         let old = harness.session().token(BEARER).unwrap();
-        harness.sandbox.fault(fault.path(ROUTE).forever());
+        harness.sandbox().fault(fault.path(ROUTE).forever());
         let count = || {
             (
-                harness.sandbox.count("requests"),
-                harness.sandbox.count("fileverbs_login"),
+                harness.sandbox().count("requests"),
+                harness.sandbox().count("fileverbs_login"),
             )
         };
-        harness.advance(597);
+        harness.pass_s(597);
         let present = vec![Ok(old.meta().generation); 16];
         assert_eq!(
             (ask(&harness), count()),
             (present, (2, 1)),
             "{kind:?}: the present token serves on"
         );
-        harness.advance(4);
+        harness.pass_s(4);
         assert_eq!(
             (ask(&harness), count()),
             (vec![Err(kind); 16], (2, 1)),
             "{kind:?}: it has ended, and the pause has not"
         );
-        harness.advance(pause_s - 4);
+        harness.pass_s(pause_s - 4);
         assert_eq!(
             (ask(&harness), count()),
             (vec![Err(kind); 16], (3, 1)),
             "{kind:?}: the pause is over"
         );
-        harness.sandbox.clear_faults();
-        harness.advance(900);
+        harness.sandbox().clear_faults();
+        harness.pass_s(900);
         assert!(ask(&harness).iter().all(Result::is_ok));
         assert_eq!(count(), (4, 1), "{kind:?}");
-        harness.advance(650);
-        harness.sandbox.fault(Fault::status(503).path(ROUTE));
+        harness.pass_s(650);
+        harness.sandbox().fault(Fault::status(503).path(ROUTE));
         assert_eq!(ask(&harness)[15], Err(ErrorKind::Unavailable));
-        harness.advance(5);
+        harness.pass_s(5);
         assert!(
             ask(&harness).iter().all(Result::is_ok),
             "a refresh that went well ended what was remembered"

@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use keyferry::ports::store::{LockResult, Store};
 
-use crate::harness::StoreHarness;
+use crate::processes::{StoreProcesses, new_harness};
 use crate::worker::key;
 
 #[test]
 fn who_has_a_valid_token_is_served_at_once_while_the_holder_is_stopped() {
-    let harness = StoreHarness::new();
-    harness.sandbox.set_life("user", 600);
+    let harness = new_harness();
+    harness.sandbox().set_life("user", 600);
     harness.run_together(1, "get user");
     // In the last of it, where callers wait for a refresh.
-    harness.sandbox.clock().advance(Duration::from_secs(595));
+    harness.sandbox().clock().advance(Duration::from_secs(595));
     let mut holder = harness.worker("hold");
     assert_eq!(holder.line(), "ready");
     holder.signal(libc::SIGSTOP);
@@ -39,12 +39,12 @@ fn who_has_a_valid_token_is_served_at_once_while_the_holder_is_stopped() {
         .unwrap();
     assert!(slowest < 1_000_000, "{slowest} us");
     println!("stopped holder, valid token: served after {slowest} us at most");
-    assert_eq!(harness.sandbox.count("login"), 1);
+    assert_eq!(harness.sandbox().count("login"), 1);
 }
 
 #[test]
 fn others_end_at_their_own_deadline_and_are_told_who_holds_it() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     harness.run_together(1, "get fileverbs:bearer");
     let mut holder = harness.worker("hold");
     assert_eq!(holder.line(), "ready");
@@ -69,7 +69,7 @@ fn others_end_at_their_own_deadline_and_are_told_who_holds_it() {
         output[0].starts_with("failed Busy ") && output[0].contains(&holder.pid().to_string()),
         "{output:?}"
     );
-    assert_eq!(harness.sandbox.count("login"), 0);
+    assert_eq!(harness.sandbox().count("login"), 0);
     // It ends with its holder, and with nothing else.
     holder.signal(libc::SIGKILL);
     let began = Instant::now();
@@ -83,7 +83,7 @@ fn others_end_at_their_own_deadline_and_are_told_who_holds_it() {
 
 #[test]
 fn a_killed_holder_frees_its_lock_while_others_wait() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     harness.run_together(1, "get fileverbs:bearer");
     let mut holder = harness.worker("hold");
     assert_eq!(holder.line(), "ready");
@@ -91,12 +91,16 @@ fn a_killed_holder_frees_its_lock_while_others_wait() {
     assert_eq!(waiting.line(), "ready");
     waiting.go();
     assert_eq!(waiting.line(), "waiting");
-    assert_eq!(harness.sandbox.count("login"), 0);
+    assert_eq!(harness.sandbox().count("login"), 0);
     let began = Instant::now();
     holder.signal(libc::SIGKILL);
     // A try is due each few milliseconds; a busy machine takes longer, and the patience of the one
     // that waits is far longer still.
-    assert!(harness.sandbox.wait_for("login", 1, Duration::from_secs(5)));
+    assert!(
+        harness
+            .sandbox()
+            .wait_for("login", 1, Duration::from_secs(5))
+    );
     let took = began.elapsed();
     println!(
         "killed holder: the next one asks the service after {} us",
@@ -108,7 +112,7 @@ fn a_killed_holder_frees_its_lock_while_others_wait() {
 #[test]
 #[expect(unsafe_code, reason = "system calls")]
 fn a_forked_child_does_not_keep_its_parents_lock() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let mut parent = harness.worker("fork");
     let child: i32 = parent
         .line()
@@ -133,7 +137,7 @@ fn a_forked_child_does_not_keep_its_parents_lock() {
 
 #[test]
 fn a_lock_is_held_once_and_names_its_holder() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let store = harness.store();
     let first = store.try_lock(&key("01A")).unwrap();
     assert!(matches!(first, LockResult::Locked(_)));

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use keyferry::ports::store::Store;
 use keyferry_testing::skip;
 
-use crate::harness::StoreHarness;
+use crate::processes::{StoreProcesses, new_harness};
 use crate::worker::{key, record};
+use keyferry_testing::harness::Harness;
 
 /// Checks that neither a directory nor anything in it is open to others.
 pub(crate) fn assert_private(path: &Path) {
@@ -24,7 +25,7 @@ pub(crate) fn assert_private(path: &Path) {
 }
 
 /// The one warning of a worker that gets its token though the store can't be used.
-fn single_warning(harness: &StoreHarness) -> String {
+fn single_warning(harness: &Harness) -> String {
     let output = harness
         .run_together(1, "get user times 3 threads 2")
         .concat();
@@ -70,7 +71,7 @@ fn a_folder_that_is_not_safe_is_refused_with_its_remedy() {
         ),
     ];
     for (damage, remedy) in table {
-        let harness = StoreHarness::new();
+        let harness = new_harness();
         harness.run("save 7");
         let path = harness.path("store");
         damage(&path);
@@ -81,7 +82,7 @@ fn a_folder_that_is_not_safe_is_refused_with_its_remedy() {
             "{warning}"
         );
         assert_eq!(snapshot(&path), before, "left as it is");
-        assert_eq!(harness.sandbox.count("login"), 1);
+        assert_eq!(harness.sandbox().count("login"), 1);
     }
 }
 
@@ -120,7 +121,7 @@ fn what_belongs_to_another_user_is_refused() {
         ("store", "belongs to another user"),
         ("store/store.key", "belongs to another user"),
     ] {
-        let harness = StoreHarness::new();
+        let harness = new_harness();
         harness.run("save 7");
         chown(harness.path(name), Some(12345), None).unwrap();
         let before = snapshot(&harness.path("store"));
@@ -129,7 +130,7 @@ fn what_belongs_to_another_user_is_refused() {
         assert_eq!(snapshot(&harness.path("store")), before);
     }
     // One record alone is only got anew.
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     harness.run("save 7");
     chown(harness.token_file(), Some(12345), None).unwrap();
     assert!(harness.store().load(&key("01A")).unwrap().is_none());
@@ -142,7 +143,7 @@ fn what_belongs_to_another_user_is_refused() {
 
 #[test]
 fn an_attacker_who_swaps_names_gets_nothing_written() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let (folder, outside) = (harness.path("shared"), harness.path("outside"));
     std::fs::create_dir(&folder).unwrap();
     std::fs::create_dir(&outside).unwrap();
@@ -173,7 +174,7 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
             generation += 1;
             let store = keyferry::stores::file::FileStore::new(
                 &setting,
-                &crate::harness::empty_environment(),
+                &crate::processes::empty_environment(),
             );
             store
                 .save(&key("01A"), &record(&key("01A"), generation))

@@ -2,12 +2,12 @@
 
 use keyferry::ports::store::Store;
 
-use crate::harness::StoreHarness;
+use crate::processes::{StoreProcesses, new_harness};
 use crate::worker::intact_generation;
 
 #[test]
 fn thirty_two_processes_of_two_hundred_operations_read_nothing_broken() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let mut workers: Vec<_> = (1..=32)
         .map(|seed| harness.worker(&format!("mixed {seed}")))
         .collect();
@@ -15,7 +15,7 @@ fn thirty_two_processes_of_two_hundred_operations_read_nothing_broken() {
         .iter_mut()
         .for_each(|worker| assert_eq!(worker.line(), "ready"));
     let began = std::time::Instant::now();
-    workers.iter_mut().for_each(crate::harness::Worker::go);
+    workers.iter_mut().for_each(crate::processes::Worker::go);
     let mut slowest = Vec::new();
     for worker in workers {
         let output = worker.finish();

@@ -3,10 +3,10 @@
 
 use std::process::Command;
 
-use keyferry_testing::skip;
-
-use crate::harness::{ARGUMENTS, StoreHarness, Worker};
+use crate::processes::{ARGUMENTS, StoreProcesses, Worker, new_harness};
 use crate::worker::key;
+use keyferry_testing::harness::Harness;
+use keyferry_testing::skip;
 
 /// A system call as strace writes it.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ const CHANGES: [&str; 8] = [
 ];
 
 /// The command of a worker under strace, with these options.
-pub(crate) fn syscalls(harness: &StoreHarness, task: &str, options: &[&str]) -> Command {
+pub(crate) fn syscalls(harness: &Harness, task: &str, options: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command
         .args(options)
@@ -47,7 +47,7 @@ pub(crate) fn syscalls(harness: &StoreHarness, task: &str, options: &[&str]) -> 
 }
 
 /// The calls that a worker's thread makes between two marks.
-pub(crate) fn calls(harness: &StoreHarness, task: &str, from: &str, to: &str) -> Vec<SystemCall> {
+pub(crate) fn calls(harness: &Harness, task: &str, from: &str, to: &str) -> Vec<SystemCall> {
     let log = harness.path("strace.log");
     let lines = Worker::start(&mut syscalls(
         harness,
@@ -107,7 +107,7 @@ fn nothing_is_ever_open_to_others() {
         return;
     }
     for umask in [0o000, 0o022, 0o077] {
-        let harness = StoreHarness::new();
+        let harness = new_harness();
         let log = harness.path("strace.log");
         let mut command = syscalls(
             &harness,
@@ -149,7 +149,7 @@ fn a_warm_look_up_opens_the_folder_the_key_and_the_record() {
     if skip::without_strace() {
         return;
     }
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     harness.run("save 7");
     let few = calls(&harness, "load", "/begin", "/end");
     let opened: Vec<_> = few
@@ -212,7 +212,7 @@ fn a_warm_look_up_opens_the_folder_the_key_and_the_record() {
 
 #[test]
 fn opening_a_session_opens_nothing_of_the_store() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let mut worker = harness.worker("get user");
     // The session is open, and waits to be told to go on.
     assert_eq!(worker.line(), "ready");
@@ -229,7 +229,7 @@ fn a_save_syncs_the_new_file_before_the_rename_and_the_directory_after_it() {
     if skip::without_strace() {
         return;
     }
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     harness.run("save 7");
     let save = calls(&harness, "save 8", "/begin", "/end");
     let changes: Vec<_> = save

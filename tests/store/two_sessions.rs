@@ -1,75 +1,39 @@
 //! Two sessions that share a store alone, as two processes do.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::model::request::Request;
 use keyferry::model::token::TokenKind;
-use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
-use keyferry_sandbox::{self, Fault, Sandbox, credentials as c};
-use tempfile::TempDir;
+use keyferry_sandbox::{Fault, credentials as c};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::settings::{config, settings};
 
-use crate::harness::START_MS;
+use crate::processes::{StoreProcesses, new_harness};
 
-pub(crate) struct SessionHarness {
-    folder: TempDir,
-    pub(crate) clock: Clock,
-    pub(crate) sandbox: Sandbox,
+/// Sessions that share the store of a harness.
+pub(crate) trait StoreSessions {
+    fn session(&self) -> Session;
+
+    /// Returns the paths and contents of the stored tokens.
+    fn token_files(&self) -> Vec<(PathBuf, Vec<u8>)>;
 }
 
-impl SessionHarness {
-    pub(crate) fn new() -> Self {
-        let clock = Clock::manual(START_MS * 1000);
-        let session_clock = clock.clone();
-        let shown =
-            keyferry_sandbox::Clock::from_fn(Arc::new(move || session_clock.now_us() / 1000));
-        let sandbox = Sandbox::start(keyferry_sandbox::Options {
-            clock: shown,
-            ..Default::default()
-        })
-        .unwrap();
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            clock,
-            sandbox,
-        }
+impl StoreSessions for Harness {
+    fn session(&self) -> Session {
+        let store = self.setting();
+        let settings = settings(self.sandbox(), &[("store", &store)]);
+        let options = Options {
+            clock: self.clock().clone(),
+            refreshes_in_background: false,
+        };
+        Session::open_with(config(settings), options).unwrap()
     }
 
-    pub(crate) fn session(&self) -> Session {
-        let store = format!("file:{}", self.folder.path().join("store").display());
-        let settings = [
-            ("masv.url", self.sandbox.masv_url()),
-            ("masv.email", c::EMAIL),
-            ("masv.password", c::PASSWORD),
-            ("masv.team", c::TEAM_ID),
-            ("fileverbs.url", self.sandbox.fileverbs_url()),
-            ("fileverbs.secret_key", c::SECRET_KEY),
-            ("fileverbs.api_key", c::FV_API_KEY),
-            ("store", &store),
-        ];
-        let mut config = Config::new();
-        settings
-            .into_iter()
-            .for_each(|(key, value)| config.set(key, Secret::from(value)).unwrap());
-        Session::open_with(
-            config,
-            Options {
-                clock: self.clock.clone(),
-                refreshes_in_background: false,
-            },
-        )
-        .unwrap()
-    }
-
-    pub(crate) fn advance(&self, seconds: i64) {
-        self.clock.advance_us(seconds * 1_000_000);
-    }
-
-    fn token_files(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-        let entries = std::fs::read_dir(self.folder.path().join("store/tokens")).unwrap();
+    fn token_files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(self.path("store/tokens")).unwrap();
         entries
             .map(|entry| entry.unwrap().path())
             .map(|path| (path.clone(), std::fs::read(path).unwrap()))
@@ -83,7 +47,7 @@ fn link() -> String {
 
 #[test]
 fn what_one_got_the_other_takes() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     let (first, second) = (harness.session(), harness.session());
     for resource in [
         "user",
@@ -92,21 +56,21 @@ fn what_one_got_the_other_takes() {
         "fileverbs:bearer",
     ] {
         let got = first.token(resource).unwrap();
-        let requests = harness.sandbox.count("requests");
+        let requests = harness.sandbox().count("requests");
         let taken = second.token(resource).unwrap();
         assert_eq!(
             (taken.meta(), taken.value(), taken.details()),
             (got.meta(), got.value(), got.details()),
             "{resource}"
         );
-        assert_eq!(harness.sandbox.count("requests"), requests, "{resource}");
+        assert_eq!(harness.sandbox().count("requests"), requests, "{resource}");
     }
-    assert_eq!(harness.sandbox.count("link"), 1);
+    assert_eq!(harness.sandbox().count("link"), 1);
 }
 
 #[test]
 fn nothing_of_a_key_or_token_can_be_read_from_names_or_files() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     let session = harness.session();
     let tokens: Vec<_> = ["user", &link(), "fileverbs:bearer"]
         .into_iter()
@@ -142,26 +106,26 @@ fn nothing_of_a_key_or_token_can_be_read_from_names_or_files() {
 
 #[test]
 fn a_rejected_token_is_gone_for_all_and_a_later_one_is_not() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     let (first, second) = (harness.session(), harness.session());
     let old = first.token("user").unwrap();
     assert_eq!(second.token("user").unwrap().meta(), old.meta());
     first.reject(&old).unwrap();
     let new = first.token("user").unwrap();
     assert!(new.meta().generation > old.meta().generation && new.value() != old.value());
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
     // The other one finds out later, and takes what there is.
     second.reject(&old).unwrap();
     assert_eq!(second.token("user").unwrap().meta(), new.meta());
     assert_eq!(harness.session().token("user").unwrap().meta(), new.meta());
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
 }
 
 #[test]
 fn the_generation_exceeds_the_stored_one_though_the_clock_goes_back() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     let old = harness.session().token("user").unwrap();
-    harness.advance(-3600);
+    harness.pass_s(-3600);
     let later = harness.session();
     let taken = later.token("user").unwrap();
     later.reject(&taken).unwrap();
@@ -178,14 +142,14 @@ fn the_generation_exceeds_the_stored_one_though_the_clock_goes_back() {
 
 #[test]
 fn a_refused_refresh_adopts_what_another_has_stored_meanwhile_and_deletes_nothing() {
-    let harness = SessionHarness::new();
-    harness.sandbox.set_life("bearer", 600);
+    let harness = new_harness();
+    harness.sandbox().set_life("bearer", 600);
     harness.session().token("fileverbs:bearer").unwrap();
     let before = harness.token_files();
-    harness.advance(598);
+    harness.pass_s(598);
     let other = harness.session().token("fileverbs:bearer").unwrap();
     let after = harness.token_files();
-    assert_eq!(harness.sandbox.count("refresh"), 1);
+    assert_eq!(harness.sandbox().count("refresh"), 1);
     // As if the lock had not held: this one looked before the other stored, and is refused after
     // it.
     let put = |files: &[(std::path::PathBuf, Vec<u8>)]| {
@@ -194,7 +158,7 @@ fn a_refused_refresh_adopts_what_another_has_stored_meanwhile_and_deletes_nothin
             .for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap())
     };
     put(&before);
-    harness.sandbox.fault(
+    harness.sandbox().fault(
         Fault::status(400)
             .path("/api/v1/accounts/refresh-token")
             .latency(Duration::from_millis(400)),
@@ -204,7 +168,7 @@ fn a_refused_refresh_adopts_what_another_has_stored_meanwhile_and_deletes_nothin
         let threads = scope.spawn(|| late.token("fileverbs:bearer"));
         assert!(
             harness
-                .sandbox
+                .sandbox()
                 .wait_for("refresh", 2, Duration::from_secs(10))
         );
         put(&after);
@@ -212,37 +176,37 @@ fn a_refused_refresh_adopts_what_another_has_stored_meanwhile_and_deletes_nothin
     });
     assert_eq!(token.meta(), other.meta());
     assert_eq!(harness.token_files(), after);
-    assert_eq!(harness.sandbox.count("fileverbs_login"), 1);
+    assert_eq!(harness.sandbox().count("fileverbs_login"), 1);
 }
 
 #[test]
 fn a_refused_refresh_ends_in_one_login_and_keeps_the_token_until_then() {
-    let harness = SessionHarness::new();
-    harness.sandbox.set_life("bearer", 600);
+    let harness = new_harness();
+    harness.sandbox().set_life("bearer", 600);
     let old = harness.session().token("fileverbs:bearer").unwrap();
-    harness.advance(595);
+    harness.pass_s(595);
     let refused = || Fault::status(400).path("/api/v1/accounts/refresh-token");
-    harness.sandbox.fault(refused());
+    harness.sandbox().fault(refused());
     harness
-        .sandbox
+        .sandbox()
         .fault(Fault::status(503).path("/api/v1/accounts/access-token"));
     assert_eq!(
         harness.session().token("fileverbs:bearer").unwrap().meta(),
         old.meta(),
         "nothing better came"
     );
-    harness.advance(4);
+    harness.pass_s(4);
     assert_eq!(
         harness.session().token("fileverbs:bearer").unwrap().meta(),
         old.meta(),
         "a login that failed is not repeated at once"
     );
-    harness.advance(60);
+    harness.pass_s(60);
     harness.session().token("fileverbs:bearer").unwrap();
     assert_eq!(
         (
-            harness.sandbox.count("fileverbs_login"),
-            harness.sandbox.count("refresh")
+            harness.sandbox().count("fileverbs_login"),
+            harness.sandbox().count("refresh")
         ),
         (3, 1)
     );
@@ -250,7 +214,7 @@ fn a_refused_refresh_ends_in_one_login_and_keeps_the_token_until_then() {
 
 #[test]
 fn what_is_forgotten_is_forgotten_in_the_store_and_the_list_tells() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     let session = harness.session();
     session.token("user").unwrap();
     let opened = session.token(&link()).unwrap();
@@ -272,23 +236,23 @@ fn what_is_forgotten_is_forgotten_in_the_store_and_the_list_tells() {
     after.token(&link()).unwrap();
     assert_eq!(
         (
-            harness.sandbox.count("link"),
-            harness.sandbox.count("login")
+            harness.sandbox().count("link"),
+            harness.sandbox().count("login")
         ),
         (2, 1)
     );
     harness.session().forget(None).unwrap();
     assert!(harness.token_files().is_empty());
     harness.session().token("user").unwrap();
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
 }
 
 #[test]
 fn one_who_needs_a_token_for_longer_is_not_put_off_with_the_stored_one() {
-    let harness = SessionHarness::new();
-    harness.sandbox.set_life("user", 3600);
+    let harness = new_harness();
+    harness.sandbox().set_life("user", 3600);
     let old = harness.session().token("user").unwrap();
-    harness.advance(2400);
+    harness.pass_s(2400);
     assert_eq!(harness.session().token("user").unwrap().meta(), old.meta());
     let request = Request {
         min_valid: Duration::from_secs(3000),
@@ -301,13 +265,13 @@ fn one_who_needs_a_token_for_longer_is_not_put_off_with_the_stored_one() {
 
 #[test]
 fn a_token_that_is_not_fresh_serves_a_new_process_while_the_service_is_down() {
-    let harness = SessionHarness::new();
-    harness.sandbox.set_life("user", 600);
+    let harness = new_harness();
+    harness.sandbox().set_life("user", 600);
     let old = harness.session().token("user").unwrap();
-    harness.advance(590);
-    harness.sandbox.fault(Fault::status(503).forever());
+    harness.pass_s(590);
+    harness.sandbox().fault(Fault::status(503).forever());
     assert_eq!(harness.session().token("user").unwrap().meta(), old.meta());
-    harness.advance(11);
+    harness.pass_s(11);
     assert!(
         harness.session().token("user").is_err(),
         "one that has ended is never handed out"
@@ -316,8 +280,8 @@ fn a_token_that_is_not_fresh_serves_a_new_process_while_the_service_is_down() {
 
 #[test]
 fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
-    let harness = SessionHarness::new();
-    harness.sandbox.set_life("user", 600);
+    let harness = new_harness();
+    harness.sandbox().set_life("user", 600);
     let package = crate::worker::package();
     let stored = |request: &Request| {
         harness
@@ -330,7 +294,7 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
     let session = harness.session();
     let got = ["user", &package, "fileverbs:bearer", &link()]
         .map(|resource| session.token(resource).unwrap());
-    let requests = harness.sandbox.count("requests");
+    let requests = harness.sandbox().count("requests");
     for (resource, token) in ["user", &package, "fileverbs:bearer"].iter().zip(&got) {
         assert_eq!(
             stored(&Request::new(*resource)),
@@ -345,22 +309,22 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
         min_valid: Duration::from_secs(560),
         ..Request::new("user")
     };
-    harness.advance(60);
+    harness.pass_s(60);
     assert!(stored(&Request::new("user")).is_some() && stored(&longer).is_none());
-    harness.advance(500);
+    harness.pass_s(500);
     assert!(
         stored(&Request::new("user")).is_some(),
         "callers don't wait yet"
     );
-    harness.advance(20);
+    harness.pass_s(20);
     assert_eq!(
         stored(&Request::new("user")),
         None,
         "in the last twentieth of its life somebody has to refresh it"
     );
-    harness.advance(30);
+    harness.pass_s(30);
     assert_eq!(stored(&Request::new("user")), None, "it has ended");
-    assert_eq!(harness.sandbox.count("requests"), requests);
+    assert_eq!(harness.sandbox().count("requests"), requests);
     session.reject(&session.token(&package).unwrap()).unwrap();
     assert_eq!(stored(&Request::new(package)), None, "it was rejected");
 }
@@ -369,6 +333,6 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
 fn a_configuration_of_its_own_keeps_tokens_in_memory_unless_it_says_otherwise() {
     let session = Session::open(Config::new()).unwrap();
     assert_eq!(session.explain("user").unwrap().store, "memory");
-    let explained = SessionHarness::new().session().explain("user").unwrap();
+    let explained = new_harness().session().explain("user").unwrap();
     assert_eq!(explained.store, "file");
 }

@@ -10,63 +10,48 @@ use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use keyferry_sandbox::credentials as c;
-use keyferry_testing::skip;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::http;
+use keyferry_testing::secrets::assert_no_secrets;
+use keyferry_testing::skip;
 use serde_json::Value;
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 
-/// Everything that a token or secret of the sandbox would be known by.
-const SECRETS: [&str; 8] = [
-    "eyJ",
-    c::API_KEY,
-    c::PASSWORD,
-    c::SECRET_KEY,
-    c::FV_API_KEY,
-    c::LINK_SECRET,
-    c::LINK_PASSWORD,
-    c::ENCODED_LINK_SECRET_IN_URL,
-];
+/// Extends the harness for a program that must leave no files behind.
+trait Untouched {
+    /// Returns the program with an empty directory for temporary files, and the default store.
+    fn keyferry(&self, arguments: &[&str]) -> Command;
 
-/// Three empty folders, and the program in them without a variable of ours.
-struct DemoHarness(tempfile::TempDir);
+    /// Panics unless the home, working and temporary directories are still empty.
+    fn assert_untouched(&self);
+}
 
-impl DemoHarness {
-    fn new() -> DemoHarness {
-        let harness = DemoHarness(tempfile::tempdir().unwrap());
-        ["home", "work", "tmp"]
-            .iter()
-            .for_each(|name| fs::create_dir(harness.folder(name)).unwrap());
-        harness
-    }
-
-    fn folder(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
-    }
-
+impl Untouched for Harness {
     fn keyferry(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(KEYFERRY);
+        let mut command = self.isolated_program(KEYFERRY, arguments);
         command
-            .args(arguments)
-            .env_clear()
-            .current_dir(self.folder("work"));
-        command
-            .env("HOME", self.folder("home"))
-            .env("TMPDIR", self.folder("tmp"))
+            .env_remove("KEYFERRY_STORE")
+            .env("TMPDIR", self.path("tmp"))
             .stdin(Stdio::null());
         command
     }
 
     fn assert_untouched(&self) {
-        let is_empty = |path: &Path| fs::read_dir(path).unwrap().next().is_none();
-        ["home", "work", "tmp"]
-            .iter()
-            .for_each(|name| assert!(is_empty(&self.folder(name)), "{name} was touched"));
+        for name in ["home", "work", "tmp"] {
+            let mut entries = fs::read_dir(self.path(name)).unwrap();
+            assert!(entries.next().is_none(), "{name} was touched");
+        }
     }
+}
+
+fn new_harness() -> Harness {
+    let harness = Harness::new();
+    fs::create_dir(harness.path("tmp")).unwrap();
+    harness
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -76,9 +61,7 @@ fn text(bytes: &[u8]) -> &str {
 fn assert_no_secret_and_no_control(output: &Output) {
     for stream in [&output.stdout, &output.stderr] {
         let stream = text(stream);
-        SECRETS
-            .iter()
-            .for_each(|secret| assert!(!stream.contains(secret), "{secret} was printed"));
+        assert_no_secrets(stream);
         assert!(
             !stream
                 .chars()
@@ -90,7 +73,7 @@ fn assert_no_secret_and_no_control(output: &Output) {
 
 #[test]
 fn the_demo_works_for_programs_and_touches_nothing() {
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     let output = harness.keyferry(&["demo", "--json"]).output().unwrap();
     assert_no_secret_and_no_control(&output);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -130,7 +113,7 @@ fn the_demo_works_for_programs_and_touches_nothing() {
 
 #[test]
 fn the_demo_in_a_pipe_is_plain_columns() {
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     // Whatever these say, nobody sits at a pipe.
     let output = harness
         .keyferry(&["demo"])
@@ -157,7 +140,7 @@ fn the_demo_in_a_pipe_is_plain_columns() {
 
 #[test]
 fn a_proxy_is_not_asked_and_a_reader_may_leave() {
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     let dead = TcpListener::bind("127.0.0.1:0").unwrap();
     dead.set_nonblocking(true).unwrap();
     let proxy = format!("http://127.0.0.1:{}", dead.local_addr().unwrap().port());
@@ -186,7 +169,7 @@ fn a_proxy_is_not_asked_and_a_reader_may_leave() {
 
 #[test]
 fn the_command_line_is_explained() {
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     let run = |arguments: &[&str]| harness.keyferry(arguments).output().unwrap();
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
@@ -236,7 +219,7 @@ fn restore_sigint() -> std::io::Result<()> {
 impl RunningSandbox {
     /// Starts it and reads all that it prints: it closes its output behind that.
     #[expect(unsafe_code, reason = "resets a signal in the child")]
-    fn start(harness: &DemoHarness, arguments: &[&str]) -> RunningSandbox {
+    fn start(harness: &Harness, arguments: &[&str]) -> RunningSandbox {
         let mut command = harness.keyferry(arguments);
         // A script's background job ignores Ctrl-C, and so would all that it starts.
         // SAFETY: between fork and exec only `signal` is called, which is safe there.
@@ -296,7 +279,7 @@ impl Drop for RunningSandbox {
 
 #[test]
 fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     let running = RunningSandbox::start(&harness, &["sandbox"]);
     assert!(
         running
@@ -352,7 +335,7 @@ fn the_sandbox_tells_programs_in_json_and_takes_ports() {
     if skip::without(&["curl"]) {
         return;
     }
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -400,7 +383,7 @@ fn the_sandbox_tells_programs_in_json_and_takes_ports() {
 
 #[test]
 fn with_tls_the_ca_is_a_file_until_the_end() {
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     let running = RunningSandbox::start(&harness, &["sandbox", "--tls"]);
     assert!(
         running
@@ -408,7 +391,7 @@ fn with_tls_the_ca_is_a_file_until_the_end() {
             .starts_with("https://127.0.0.1:")
     );
     let ca = running.variable("KEYFERRY_HTTP_CA_FILE");
-    assert!(ca.starts_with(harness.folder("tmp").to_str().unwrap()));
+    assert!(ca.starts_with(harness.path("tmp").to_str().unwrap()));
     assert!(
         fs::read_to_string(&ca)
             .unwrap()
@@ -420,11 +403,11 @@ fn with_tls_the_ca_is_a_file_until_the_end() {
 
 #[test]
 fn a_script_gets_a_sandbox_in_one_line() {
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     let script = r#"eval "$("$1" sandbox &)"; printf '%s ' "$KEYFERRY_MASV_URL"; kill "$KEYFERRY_SANDBOX_PID""#;
     let shell = Command::new("sh")
         .args(["-c", script, "sh", KEYFERRY])
-        .env("TMPDIR", harness.folder("tmp"))
+        .env("TMPDIR", harness.path("tmp"))
         .output()
         .unwrap();
     assert_eq!(shell.status.code(), Some(0), "{}", text(&shell.stderr));
@@ -433,7 +416,7 @@ fn a_script_gets_a_sandbox_in_one_line() {
 
 #[test]
 fn a_sandbox_whose_variables_nobody_reads_ends() {
-    let harness = DemoHarness::new();
+    let harness = new_harness();
     let mut child = harness
         .keyferry(&["sandbox", "--tls"])
         .stdout(Stdio::piped())

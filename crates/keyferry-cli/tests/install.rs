@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use keyferry_testing::files;
-use keyferry_testing::host::HostHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::{child, compiler, skip};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -41,12 +41,12 @@ target_link_libraries(wrapper PRIVATE keyferry::keyferry)
 
 /// What is installed, and sources beside it that know nothing of this tree.
 struct Installed {
-    harness: HostHarness,
+    harness: Harness,
 }
 
 impl Installed {
     fn new() -> Self {
-        let harness = HostHarness::new();
+        let harness = Harness::with_library();
         make("install", &harness.path("prefix"), &[]);
         fs::copy(
             files::file("c-tests/quickstart.c"),
@@ -89,7 +89,7 @@ impl Installed {
     fn assert_prints_header(&self, program: &Path, libraries: Option<PathBuf>) {
         let mut command = Command::new(program);
         self.harness
-            .dress(&mut command)
+            .set_test_environment(&mut command)
             .envs(libraries.map(|folder| ("LD_LIBRARY_PATH", folder)));
         let ended = child::run(&mut command, LIMIT);
         assert!(
@@ -215,7 +215,13 @@ fn the_installed_programs_run_and_the_helper_finds_its_elder() {
     let installed = Installed::new();
     let run = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(installed.path("prefix/bin").join(program));
-        child::run(installed.harness.dress(&mut command).args(arguments), LIMIT)
+        child::run(
+            installed
+                .harness
+                .set_test_environment(&mut command)
+                .args(arguments),
+            LIMIT,
+        )
     };
     let version = run("keyferry", &["--version"]);
     assert_eq!(

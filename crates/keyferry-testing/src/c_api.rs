@@ -37,10 +37,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 type Out<'a, T> = Option<&'a mut MaybeUninit<*mut T>>;
 
-fn copy_text(at: *const c_char) -> String {
+/// Reads a string of the library. The caller names the lifetime: that of the object which owns the
+/// string.
+fn text_at<'a>(at: *const c_char) -> &'a str {
     assert!(!at.is_null());
     // SAFETY: `at` is not NULL, and all strings of the library end in NUL.
-    unsafe { CStr::from_ptr(at) }.to_str().unwrap().to_owned()
+    unsafe { CStr::from_ptr(at) }.to_str().unwrap()
 }
 
 fn c_string(text: &str) -> CString {
@@ -66,7 +68,7 @@ fn call_status(call: impl FnOnce(Out<'_, error::keyferry_error>) -> i32) -> Resu
     let error = unsafe { Box::from_raw(error) };
     let details = Error {
         status,
-        message: copy_text(error::keyferry_error_message(Some(&error))),
+        message: text_at(error::keyferry_error_message(Some(&error))).to_owned(),
         http_status: error::keyferry_error_http_status(Some(&error)),
         service_code: error::keyferry_error_service_code(Some(&error)),
         retry_after_ms: error::keyferry_error_retry_after_ms(Some(&error)),
@@ -105,7 +107,7 @@ fn call_text(
     call: impl FnOnce(Out<'_, c_char>, Out<'_, error::keyferry_error>) -> i32,
 ) -> Result<String> {
     let object_ptr = call_ptr(call)?;
-    let copy = copy_text(object_ptr);
+    let copy = text_at(object_ptr).to_owned();
     // SAFETY: the library created it as a string for the caller to free, and it isn't used again.
     unsafe { keyferry_text_free(object_ptr) };
     Ok(copy)
@@ -128,6 +130,12 @@ impl Config {
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.try_set(key, value).unwrap();
         self
+    }
+
+    pub fn set_all<'a>(self, settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        settings
+            .into_iter()
+            .fold(self, |config, (key, value)| config.set(key, value))
     }
 
     pub fn try_set(&mut self, key: &str, value: &str) -> Result<()> {
@@ -161,16 +169,16 @@ impl Token {
     }
 
     /// Returns the name and the value of the token's only header.
-    pub fn header(&self) -> (String, String) {
+    pub fn header(&self) -> (&str, &str) {
         assert_eq!(token::keyferry_token_header_count(self.get()), 1);
         (
-            copy_text(token::keyferry_token_header_name(self.get(), 0)),
-            copy_text(token::keyferry_token_header_value(self.get(), 0)),
+            text_at(token::keyferry_token_header_name(self.get(), 0)),
+            text_at(token::keyferry_token_header_value(self.get(), 0)),
         )
     }
 
-    pub fn value(&self) -> String {
-        copy_text(token::keyferry_token_value(self.get()))
+    pub fn value(&self) -> &str {
+        text_at(token::keyferry_token_value(self.get()))
     }
 
     pub fn kind(&self) -> i32 {
@@ -190,7 +198,7 @@ impl Token {
     }
 
     pub fn details(&self) -> serde_json::Value {
-        serde_json::from_str(&copy_text(token::keyferry_token_details_json(self.get()))).unwrap()
+        serde_json::from_str(text_at(token::keyferry_token_details_json(self.get()))).unwrap()
     }
 }
 
@@ -252,6 +260,10 @@ impl Request {
         .unwrap();
         self
     }
+
+    pub fn cancel(&self) {
+        request::keyferry_request_cancel(self.0.as_deref());
+    }
 }
 
 impl Drop for Request {
@@ -294,26 +306,35 @@ impl Session {
 
     /// `keyferry_session_peek`: returns the header line, or the status.
     pub fn peek(&self, resource: &str) -> std::result::Result<String, i32> {
-        let (resource, mut buffer, mut length) =
-            (c_string(resource), vec![0_u8; 17_000], MaybeUninit::new(0));
-        let (at, size) = (buffer.as_mut_ptr().cast(), buffer.len());
-        // SAFETY: the string ends in NUL, and the buffer has `size` bytes.
-        match unsafe {
+        match self.peek_into(resource, 17_000) {
+            (0, _, line) => Ok(line),
+            (status, _, _) => Err(status),
+        }
+    }
+
+    /// `keyferry_session_peek` with a buffer of this size: returns the status, the length, and the
+    /// text in the buffer. The length is `usize::MAX` if the function did not write it.
+    pub fn peek_into(&self, resource: &str, capacity: usize) -> (i32, usize, String) {
+        let (resource, mut buffer) = (c_string(resource), vec![0_u8; capacity]);
+        let mut length = MaybeUninit::new(usize::MAX);
+        let at = match capacity {
+            0 => ptr::null_mut(),
+            _ => buffer.as_mut_ptr().cast(),
+        };
+        // SAFETY: the string ends in NUL, and the buffer has `capacity` bytes.
+        let status = unsafe {
             session::keyferry_session_peek(
                 self.get(),
                 resource.as_ptr(),
                 at,
-                size,
+                capacity,
                 Some(&mut length),
             )
-        } {
-            0 => Ok(CStr::from_bytes_until_nul(&buffer)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned()),
-            status => Err(status),
-        }
+        };
+        let text = buffer.into_iter().take_while(|byte| *byte != 0).collect();
+        // SAFETY: `MaybeUninit::new` initialised it.
+        let length = unsafe { length.assume_init() };
+        (status, length, String::from_utf8(text).unwrap())
     }
 
     pub fn login(&self, email: Option<&str>, password: Option<&str>) -> Result<Token> {
@@ -366,21 +387,37 @@ impl Session {
         })
     }
 
-    pub fn reject(&self, token: &Token) {
+    pub fn reject(&self, token: &Token) -> Result<()> {
         call_status(|error| session::keyferry_session_reject(self.get(), token.get(), error))
-            .unwrap();
     }
 
-    pub fn adopt(&self, resource: &str, value: &str) -> Result<()> {
+    pub fn reject_value(&self, resource: &str, value: &str) -> Result<()> {
         let (resource, value) = (c_string(resource), c_string(value));
-        let ends = token::KEYFERRY_NO_EXPIRY;
+        // SAFETY: both strings end in NUL.
+        call_status(|error| unsafe {
+            session::keyferry_session_reject_value(
+                self.get(),
+                resource.as_ptr(),
+                value.as_ptr(),
+                error,
+            )
+        })
+    }
+
+    /// `keyferry_session_adopt` without an expiry.
+    pub fn adopt(&self, resource: &str, value: &str) -> Result<()> {
+        self.adopt_until(resource, value, token::KEYFERRY_NO_EXPIRY)
+    }
+
+    pub fn adopt_until(&self, resource: &str, value: &str, expires_unix_s: i64) -> Result<()> {
+        let (resource, value) = (c_string(resource), c_string(value));
         // SAFETY: both strings end in NUL.
         call_status(|error| unsafe {
             session::keyferry_session_adopt(
                 self.get(),
                 resource.as_ptr(),
                 value.as_ptr(),
-                ends,
+                expires_unix_s,
                 error,
             )
         })

@@ -1,35 +1,39 @@
 //! Runs programs with a time limit and captures their output.
 
-use std::io::Read;
-use std::process::{Command, ExitStatus, Stdio};
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// The exit status and the output of a program.
-pub struct Ended {
-    pub status: ExitStatus,
-    pub out: String,
-    pub err: String,
+pub use crate::program_output::ProgramOutput;
+
+/// The time limit of [`run_with_input`].
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a program without input until it closes its outputs. Panics if that takes longer than
+/// `limit`. Waiting for the outputs to close needs no polling.
+pub fn run(command: &mut Command, limit: Duration) -> ProgramOutput {
+    capture(command, None, limit)
 }
 
-impl Ended {
-    /// Returns the status and all output, for the message of a failed assertion.
-    pub fn said(&self) -> String {
-        format!("{}\n{}{}", self.status, self.out, self.err)
-    }
+/// Runs a program with this text as its standard input, for at most 120 s. A program that does not
+/// read its input is not an error.
+pub fn run_with_input(command: &mut Command, input: &str) -> ProgramOutput {
+    capture(command, Some(input), LIMIT)
 }
 
-/// Runs a program until it closes its outputs. Panics if that takes longer than `limit`. Waiting
-/// for the outputs to close needs no polling.
-pub fn run(command: &mut Command, limit: Duration) -> Ended {
+fn capture(command: &mut Command, input: Option<&str>, limit: Duration) -> ProgramOutput {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(input.map_or_else(Stdio::null, |_| Stdio::piped()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+    if let Some((mut stdin, input)) = child.stdin.take().zip(input.map(str::to_owned)) {
+        thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    }
     let (said, heard) = mpsc::channel();
     let pipes: [(bool, Box<dyn Read + Send>); 2] = [
         (true, Box::new(child.stdout.take().unwrap())),
@@ -40,21 +44,23 @@ pub fn run(command: &mut Command, limit: Duration) -> Ended {
         thread::spawn(move || {
             let mut bytes = Vec::new();
             let _ = pipe.read_to_end(&mut bytes);
-            let _ = said.send((is_out, String::from_utf8_lossy(&bytes).into_owned()));
+            let _ = said.send((is_out, bytes));
         });
     }
     let mut texts = [String::new(), String::new()];
     for _ in 0..2 {
-        let Ok((is_out, text)) = heard.recv_timeout(limit) else {
+        let Ok((is_out, bytes)) = heard.recv_timeout(limit) else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("{name} did not end within {limit:?}: {texts:?}");
         };
-        texts[usize::from(!is_out)] = text;
+        texts[usize::from(!is_out)] = String::from_utf8(bytes).expect("the output is UTF-8");
     }
+    let status = child.wait().unwrap();
     let [out, err] = texts;
-    Ended {
-        status: child.wait().unwrap(),
+    ProgramOutput {
+        status,
+        code: status.code(),
         out,
         err,
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::child::{self, Ended};
+use crate::child::{self, ProgramOutput};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -61,7 +61,7 @@ pub fn strict(source: &Path) -> Command {
 }
 
 /// Runs a compiler command. Panics with the compiler's output if the command fails.
-pub fn succeed(command: &mut Command) -> Ended {
+pub fn succeed(command: &mut Command) -> ProgramOutput {
     let ended = child::run(command, LIMIT);
     assert!(ended.status.success(), "{command:?}: {}", ended.said());
     ended

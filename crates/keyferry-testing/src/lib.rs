@@ -2,14 +2,17 @@
 #![expect(missing_docs, reason = "the names of test helpers say what they do")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod argv_watch;
 pub mod c_api;
 pub mod child;
 pub mod compiler;
 pub mod documents;
 pub mod files;
-pub mod host;
+pub mod harness;
 pub mod http;
 pub mod plugins;
-pub mod secret_forms;
+mod program_output;
+pub mod secrets;
 pub mod settings;
 pub mod skip;
+mod test_programs;

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::{HELPER, Harness, KEYFERRY, run_with_input};
+use crate::programs::{HELPER, KEYFERRY, Programs, protocol_and_host};
+use keyferry_testing::child::run_with_input;
+use keyferry_testing::harness::Harness;
 
 const ALL: [&str; 14] = [
     "login", "logout", "status", "token", "header", "curl", "get", "git", "exec", "agent",
@@ -12,7 +14,7 @@ const ALL: [&str; 14] = [
 
 #[test]
 fn every_command_explains_itself_and_its_exit_codes() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let help = harness.keyferry(&["--help"]);
     for command in ALL {
         assert!(
@@ -58,8 +60,8 @@ fn every_command_explains_itself_and_its_exit_codes() {
 
 #[test]
 fn a_home_that_is_missing_odd_or_unreadable_changes_nothing_here() {
-    let harness = Harness::new();
-    let input = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let harness = Harness::watching_arguments();
+    let input = protocol_and_host(harness.sandbox().fileverbs_url());
     for home in ["", "/nonexistent", "relative", "/dev/null"] {
         let output = run_with_input(harness.program(HELPER, &["get"]).env("HOME", home), &input);
         assert_eq!(
@@ -84,8 +86,8 @@ fn a_home_that_is_missing_odd_or_unreadable_changes_nothing_here() {
 
 #[test]
 fn a_store_that_can_not_be_used_costs_one_warning_and_no_answer() {
-    let harness = Harness::new();
-    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let harness = Harness::watching_arguments();
+    let question = protocol_and_host(harness.sandbox().fileverbs_url());
     for (home, hint) in [
         (None, "file:/absolute/path"),
         (Some("/nonexistent"), "/nonexistent"),
@@ -116,8 +118,8 @@ fn a_store_that_can_not_be_used_costs_one_warning_and_no_answer() {
 
 #[test]
 fn too_few_descriptors_or_too_little_memory_are_a_sentence_or_an_answer() {
-    let harness = Harness::new();
-    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let harness = Harness::watching_arguments();
+    let question = protocol_and_host(harness.sandbox().fileverbs_url());
     let limits = (3..14)
         .map(|files| format!("-n {files}"))
         .chain([16, 20, 24, 32, 64, 128].map(|mib| format!("-v {}", mib * 1024)));
@@ -147,7 +149,7 @@ fn too_few_descriptors_or_too_little_memory_are_a_sentence_or_an_answer() {
 
 #[test]
 fn a_configuration_that_can_not_be_read_answers_no_helper() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for (text, mode, hint) in [
         ("no TOML", 0o600, "config.toml is not valid TOML"),
         ("[masv]\npassword = \"canary\"\n", 0o644, "chmod 600"),
@@ -161,10 +163,7 @@ fn a_configuration_that_can_not_be_read_answers_no_helper() {
         let path = harness.write_private_file("home/.config/keyferry/config.toml", text);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         harness
-            .helper(
-                "get",
-                &harness.protocol_and_host(harness.sandbox.fileverbs_url()),
-            )
+            .helper("get", &protocol_and_host(harness.sandbox().fileverbs_url()))
             .assert_error(1, hint);
         harness.keyferry(&["token", "user"]).assert_error(1, hint);
     }
@@ -172,7 +171,7 @@ fn a_configuration_that_can_not_be_read_answers_no_helper() {
 
 #[test]
 fn nothing_is_looked_for_where_the_user_happens_to_be() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for name in [
         "config.toml",
         "keyferry.toml",
@@ -203,7 +202,7 @@ fn nothing_is_looked_for_where_the_user_happens_to_be() {
         &mut command,
         &format!(
             "{}path=v1/user\n",
-            harness.protocol_and_host(harness.sandbox.masv_url())
+            protocol_and_host(harness.sandbox().masv_url())
         ),
     );
     assert_eq!(output.out, "");
@@ -216,7 +215,7 @@ fn nothing_is_looked_for_where_the_user_happens_to_be() {
 
 #[test]
 fn a_reader_may_leave() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let script = "\"$KEYFERRY\" header user | true; \"$KEYFERRY\" status | true; echo $?";
     let output = run_with_input(
         harness
@@ -229,7 +228,7 @@ fn a_reader_may_leave() {
 
 #[test]
 fn an_answer_that_nobody_can_get_is_no_success() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let closed = |words: &str, input: &str| {
         run_with_input(
             &mut harness.program("sh", &["-c", &format!("exec {words} >&-")]),
@@ -252,7 +251,7 @@ fn an_answer_that_nobody_can_get_is_no_success() {
         );
         full.assert_error(1, "cannot write the output: ");
     }
-    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let question = protocol_and_host(harness.sandbox().fileverbs_url());
     closed(&format!("'{HELPER}' get"), &question).assert_error(1, "standard output is closed");
     // What has nothing to say needs nobody.
     closed(&format!("'{HELPER}' erase"), &question).assert_silent();

@@ -4,7 +4,9 @@
 use keyferry_sandbox::{Fault, FaultAction, Options, Sandbox, credentials as c};
 use serde_json::Value;
 
-use crate::harness::{Harness, KEYFERRY, ProgramOutput, run_with_input};
+use crate::programs::{KEYFERRY, Programs};
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
 
 /// Runs a script of bash with `$KEYFERRY` and `$URL`.
 fn bash(harness: &Harness, url: &str, script: &str, variables: &[(&str, &str)]) -> ProgramOutput {
@@ -25,8 +27,11 @@ const FORMS: [&str; 4] = [
 
 #[test]
 fn protected_routes_are_reached_in_every_form() {
-    let harness = Harness::new();
-    let (masv, fileverbs) = (harness.sandbox.masv_url(), harness.sandbox.fileverbs_url());
+    let harness = Harness::watching_arguments();
+    let (masv, fileverbs) = (
+        harness.sandbox().masv_url(),
+        harness.sandbox().fileverbs_url(),
+    );
     for url in [
         format!("{masv}/v1/teams"),
         format!("{masv}/v1/packages/{}/files", c::PACKAGE_ID),
@@ -47,8 +52,8 @@ fn protected_routes_are_reached_in_every_form() {
 
 #[test]
 fn keys_of_sixty_four_symbols_arrive_as_they_are() {
-    let harness = Harness::new();
-    let url = format!("{}/v1/teams", harness.sandbox.masv_url());
+    let harness = Harness::watching_arguments();
+    let url = format!("{}/v1/teams", harness.sandbox().masv_url());
     for key in [c::API_KEY, c::SECOND_API_KEY] {
         for form in FORMS {
             let output = bash(&harness, &url, form, &[("KEYFERRY_MASV_API_KEY", key)]);
@@ -63,7 +68,7 @@ fn keys_of_sixty_four_symbols_arrive_as_they_are() {
 
 #[test]
 fn what_curl_reads_is_what_was_quoted() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     // Not keys that MASV makes, but all that a header may hold.
     for key in [
         r#"a"b\c\"d"#,
@@ -93,13 +98,13 @@ fn what_curl_reads_is_what_was_quoted() {
 
 #[test]
 fn a_redirect_takes_no_key_to_another_host() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let (other, url) = (
         Sandbox::start(Options::default()).unwrap(),
-        format!("{}/v1/teams", harness.sandbox.masv_url()),
+        format!("{}/v1/teams", harness.sandbox().masv_url()),
     );
     let to = format!("{}/redirect-target", other.masv_url());
-    harness.sandbox.fault(
+    harness.sandbox().fault(
         Fault::new(FaultAction::Redirect {
             status: 302,
             to: to.clone(),
@@ -157,7 +162,7 @@ fn unescaped(text: &str) -> Vec<u8> {
 
 #[test]
 fn a_links_secret_may_come_through_standard_input() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let resource = format!("links/{}?secret={}\n", c::LINK_ID, c::LINK_SECRET);
     let output = run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &["header", "-"]),
@@ -182,7 +187,7 @@ fn a_links_secret_may_come_through_standard_input() {
 
 #[test]
 fn each_form_has_the_same_object() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for form in ["header", "curl", "token"] {
         let output = harness.keyferry(&[form, "--json", "user"]);
         let object: Value = serde_json::from_str(&output.out).unwrap();
@@ -217,7 +222,7 @@ fn each_form_has_the_same_object() {
 
 #[test]
 fn a_refusal_is_one_sentence_and_nothing_else() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let wrong = run_with_input(
         harness
             .program(KEYFERRY, &["header", "user"])

@@ -8,7 +8,9 @@ use keyferry_sandbox::credentials as c;
 use keyferry_testing::documents::{self, Block, blocks};
 use keyferry_testing::skip;
 
-use super::harness::{HELPER, Harness, KEYFERRY, run_with_input};
+use super::programs::{HELPER, KEYFERRY};
+use keyferry_testing::child::run_with_input;
+use keyferry_testing::harness::Harness;
 
 /// Blocks that build or install something: their first words, and what runs them instead.
 const RUN_ELSEWHERE: [(&str, &str); 6] = [
@@ -31,13 +33,13 @@ fn is_run_here(block: &Block) -> bool {
 fn script(blocks: &[Block], harness: &Harness) -> String {
     let url = format!(
         "{}/v1/packages/{}/files",
-        harness.sandbox.masv_url(),
+        harness.sandbox().masv_url(),
         c::PACKAGE_ID
     );
     let link = format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET);
     let mut script = format!("set -euo pipefail\nurl='{url}'\nlink='{link}'\n");
     for block in blocks.iter().filter(|block| is_run_here(block)) {
-        for line in documents::with_sandbox(&block.text, &harness.sandbox).lines() {
+        for line in documents::with_sandbox(&block.text, harness.sandbox()).lines() {
             let command = line.split("  #").next().unwrap_or(line);
             if command.starts_with("keyferry login ") {
                 script += &format!("{command} < ../password\n");
@@ -60,7 +62,7 @@ fn every_shell_block_runs() {
         if !blocks.iter().any(is_run_here) {
             continue;
         }
-        let harness = Harness::new();
+        let harness = Harness::watching_arguments();
         let programs = harness.path("bin");
         fs::create_dir(&programs).unwrap();
         for program in [KEYFERRY, HELPER] {

@@ -4,11 +4,14 @@ use std::fs;
 
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::{Harness, KEYFERRY, assert_no_secret_in_file, run_with_input};
+use crate::programs::{KEYFERRY, Programs};
+use keyferry_testing::child::run_with_input;
+use keyferry_testing::harness::Harness;
+use keyferry_testing::secrets::assert_no_secret_in_file;
 
 #[test]
 fn the_program_gets_the_profile_and_nobody_elses_secrets() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let key = harness.write_private_file("key", &format!("{}\n", c::API_KEY));
     let config = format!(
         "[profile.work.masv]\napi_key = {{ file = \"{}\" }}\nteam = \"{}\"\n",
@@ -47,7 +50,7 @@ fn the_program_gets_the_profile_and_nobody_elses_secrets() {
 
 #[test]
 fn a_command_is_asked_once_it_is_needed() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let script = harness.write_private_file(
         "give",
         "#!/bin/sh\nread line && echo got \"$line\"\nprintf 'a b=$c\\nmore\\n'\n",
@@ -74,7 +77,7 @@ fn a_command_is_asked_once_it_is_needed() {
 
 #[test]
 fn exit_codes_are_the_programs_own() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     assert_eq!(
         harness
             .keyferry(&["exec", "--", "sh", "-c", "exit 42"])
@@ -101,7 +104,7 @@ fn exit_codes_are_the_programs_own() {
 
 #[test]
 fn a_secret_that_can_not_be_had_starts_nothing() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = run_with_input(
         harness
             .program(KEYFERRY, &["exec", "--", "touch", "started"])
@@ -125,7 +128,7 @@ const SCATTERED: [(&str, &str); 5] = [
 
 #[test]
 fn variables_that_a_setting_refers_to_and_plugins_own_go_to_no_program() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let config = "[masv]\napi_key = { env = \"MY_KEY\" }\n[profile.other.masv]\napi_key = { env = \"OTHER_KEY\" }\n";
     harness.write_private_file("home/.config/keyferry/config.toml", config);
     let mut command = harness.program_without_secrets(KEYFERRY, &["exec", "--", "env"]);
@@ -161,7 +164,7 @@ fn variables_that_a_setting_refers_to_and_plugins_own_go_to_no_program() {
 
 #[test]
 fn a_command_that_gives_a_secret_is_given_none() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let script = harness.write_private_file("give", "#!/bin/sh\nenv > \"$0.env\"\necho the-key\n");
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let config = format!(

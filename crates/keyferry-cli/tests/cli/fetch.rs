@@ -9,8 +9,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{HELPER, Harness, assert_no_secret_in_file, run_with_input};
+use crate::programs::HELPER;
+use keyferry_testing::child::run_with_input;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::http;
+use keyferry_testing::secrets::assert_no_secret_in_file;
 
 /// A server of one repository. What begins with `/api/` goes on to the sandbox, so that both are at
 /// one origin.
@@ -159,7 +162,7 @@ fn git(harness: &Harness, arguments: &[&str]) {
 
 #[test]
 fn a_fetch_gets_its_bearer_from_the_helper() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let root = harness.path("served");
     fs::create_dir(&root).unwrap();
     git(&harness, &["init", "-q", "-b", "main", "source"]);
@@ -185,7 +188,7 @@ fn a_fetch_gets_its_bearer_from_the_helper() {
             root.join("repo.git").to_str().unwrap(),
         ],
     );
-    let server = Server::start(root, harness.sandbox.fileverbs_url().to_owned());
+    let server = Server::start(root, harness.sandbox().fileverbs_url().to_owned());
     git(&harness, &["init", "-q", "-b", "main", "target"]);
 
     let fetch = |helper: &str| {
@@ -232,7 +235,7 @@ fn a_fetch_gets_its_bearer_from_the_helper() {
         refused + 1,
         "one question, and the answer was right"
     );
-    assert_eq!(harness.sandbox.count("fileverbs_login"), 1);
+    assert_eq!(harness.sandbox().count("fileverbs_login"), 1);
     // git writes <redacted> into its trace, and hands an ephemeral credential to no other helper's
     // file.
     assert_no_secret_in_file(&harness.path("trace"));

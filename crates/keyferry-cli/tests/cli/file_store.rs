@@ -1,12 +1,14 @@
 //! The programs over the file store: what one process stores, the next one reads.
 
 use std::fs;
-use std::path::Path;
 
 use keyferry_sandbox::{Fault, credentials as c};
 use serde_json::Value;
 
-use crate::harness::{HELPER, Harness, KEYFERRY, ProgramOutput, SECRETS, run_with_input};
+use crate::programs::{HELPER, KEYFERRY, protocol_and_host};
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::secrets::assert_sealed;
 
 /// A program with the store that users have.
 fn run(harness: &Harness, program: &str, arguments: &[&str], input: &str) -> ProgramOutput {
@@ -41,36 +43,9 @@ fn stored_resources(harness: &Harness) -> Vec<String> {
     all
 }
 
-/// No file below a folder holds a secret in clear.
-fn assert_sealed(folder: &Path) {
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        if entry.path().is_dir() {
-            assert_sealed(&entry.path());
-            continue;
-        }
-        let bytes = fs::read(entry.path()).unwrap();
-        let holds = |secret: &&str| {
-            bytes
-                .windows(secret.len())
-                .any(|part| part == secret.as_bytes())
-        };
-        // Three bytes are found in noise every now and then.
-        let found: Vec<_> = SECRETS
-            .iter()
-            .filter(|secret| secret.len() > 3)
-            .filter(|secret| holds(secret))
-            .collect();
-        assert!(
-            found.is_empty() && !holds(&"eyJhbGci"),
-            "{found:?} in {}",
-            entry.path().display()
-        );
-    }
-}
-
 #[test]
 fn a_login_without_saved_keys_serves_every_url_of_fileverbs() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let run = |program: &str, arguments: &[&str], input: &str| {
         run_with_input(
             harness
@@ -79,10 +54,10 @@ fn a_login_without_saved_keys_serves_every_url_of_fileverbs() {
             input,
         )
     };
-    let url = format!("{}/api/v1/jobrequests", harness.sandbox.fileverbs_url());
+    let url = format!("{}/api/v1/jobrequests", harness.sandbox().fileverbs_url());
     let question = format!(
         "{}path=api/v1/jobrequests\n",
-        harness.protocol_and_host(harness.sandbox.fileverbs_url())
+        protocol_and_host(harness.sandbox().fileverbs_url())
     );
     run(KEYFERRY, &["header", &url], "").assert_error(3, "keyferry login fileverbs");
     run(HELPER, &["get"], &question).assert_error(3, "keyferry login fileverbs");
@@ -105,7 +80,7 @@ fn a_login_without_saved_keys_serves_every_url_of_fileverbs() {
     );
     for input in [
         &question,
-        &harness.protocol_and_host(harness.sandbox.fileverbs_url()),
+        &protocol_and_host(harness.sandbox().fileverbs_url()),
     ] {
         assert_eq!(
             run(HELPER, &["get"], input).line("password"),
@@ -113,7 +88,7 @@ fn a_login_without_saved_keys_serves_every_url_of_fileverbs() {
             "{input}"
         );
     }
-    assert_eq!(harness.sandbox.count("fileverbs_login"), 1);
+    assert_eq!(harness.sandbox().count("fileverbs_login"), 1);
     let doctor = run(KEYFERRY, &["doctor"], "").out;
     assert!(
         doctor.contains("none configured, but logged in to fileverbs"),
@@ -123,7 +98,7 @@ fn a_login_without_saved_keys_serves_every_url_of_fileverbs() {
 
 #[test]
 fn one_login_serves_every_program() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for (service, resource) in [("masv", "user"), ("fileverbs", "fileverbs:bearer")] {
         let output = run(&harness, KEYFERRY, &["login", service], "");
         assert!(
@@ -132,7 +107,7 @@ fn one_login_serves_every_program() {
         );
         assert_eq!(token(&harness, resource), token(&harness, resource));
     }
-    let host = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let host = protocol_and_host(harness.sandbox().fileverbs_url());
     let output = run(&harness, HELPER, &["get"], &host);
     assert_eq!(
         output.line("password"),
@@ -140,13 +115,13 @@ fn one_login_serves_every_program() {
     );
     assert_eq!(
         (
-            harness.sandbox.count("login"),
-            harness.sandbox.count("fileverbs_login")
+            harness.sandbox().count("login"),
+            harness.sandbox().count("fileverbs_login")
         ),
         (1, 1)
     );
     assert_eq!(stored_resources(&harness), ["fileverbs:bearer", "user"]);
-    assert_sealed(&harness.path("home"));
+    assert_sealed(&harness.path("home"), None, "after a login");
     let doctor = run(&harness, KEYFERRY, &["doctor", "--json"], "");
     assert!(
         doctor.code == Some(0) && doctor.out.contains("read by another session"),
@@ -161,13 +136,13 @@ fn one_login_serves_every_program() {
 
 #[test]
 fn trap_10_a_reject_by_git_ends_exactly_the_token_that_it_names() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let first = token(&harness, "fileverbs:bearer");
     let reject = |value: &str| {
         let helper = format!("credential.helper={HELPER}");
         let input = format!(
             "{}username=default\npassword={}\n\n",
-            harness.protocol_and_host(harness.sandbox.fileverbs_url()),
+            protocol_and_host(harness.sandbox().fileverbs_url()),
             value.trim_end()
         );
         let output = run(
@@ -199,9 +174,9 @@ fn trap_10_a_reject_by_git_ends_exactly_the_token_that_it_names() {
 
 #[test]
 fn a_token_that_the_caller_brings_is_kept_and_our_own_is_not_taken_back() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let store = |id: &str, value: &str| {
-        let host = harness.protocol_and_host(harness.sandbox.masv_url());
+        let host = protocol_and_host(harness.sandbox().masv_url());
         let input = format!(
             "{host}path=v1/packages/{id}/files\nusername=X-Package-Token\npassword={}\n",
             value.trim_end()
@@ -230,7 +205,7 @@ fn a_token_that_the_caller_brings_is_kept_and_our_own_is_not_taken_back() {
 
 #[test]
 fn a_misspelt_profile_is_nobodys_and_not_the_default_one() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     token(&harness, "user");
     for (program, arguments) in [
         (KEYFERRY, ["token", "user"]),
@@ -248,14 +223,14 @@ fn a_misspelt_profile_is_nobodys_and_not_the_default_one() {
     let mut helper = harness.program(HELPER, &["get"]);
     let output = run_with_input(
         helper.env("KEYFERRY_PROFILE", "wrok"),
-        &harness.protocol_and_host(harness.sandbox.fileverbs_url()),
+        &protocol_and_host(harness.sandbox().fileverbs_url()),
     );
     assert_eq!(output.out, "");
 }
 
 #[test]
 fn a_login_by_hand_serves_who_names_nobody_and_nobody_else() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let bare = |arguments: &[&str], more: &[(&str, &str)], input: &str| {
         let mut command = harness.program_without_secrets(KEYFERRY, arguments);
         run_with_input(
@@ -291,12 +266,12 @@ fn a_login_by_hand_serves_who_names_nobody_and_nobody_else() {
         ""
     );
     assert_ne!(token(&harness, "user"), second.out);
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
 }
 
 #[test]
 fn another_user_in_the_same_profile_gets_tokens_of_their_own() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let as_second = |program: &str, arguments: &[&str], input: &str| {
         let mut command = harness.program(program, arguments);
         command
@@ -322,20 +297,20 @@ fn another_user_in_the_same_profile_gets_tokens_of_their_own() {
         as_second(
             HELPER,
             &["get"],
-            &harness.protocol_and_host(harness.sandbox.fileverbs_url())
+            &protocol_and_host(harness.sandbox().fileverbs_url())
         )
         .out,
         ""
     );
     // Who has the keys of before goes on with what there is.
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
     assert_eq!(token(&harness, &package), first[1]);
     assert_eq!(token(&harness, "fileverbs:bearer"), first[2]);
 }
 
 #[test]
 fn a_store_whose_key_is_damaged_says_how_to_clear_it_and_is_cleared_so() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let key = harness.path("home/.local/share/keyferry/store.key");
     token(&harness, "user");
     let whole = fs::read(&key).unwrap();
@@ -375,8 +350,8 @@ fn a_service_that_wants_to_be_left_alone_is_by_every_program() {
     ];
     for (status, retry_after, lookups) in rows {
         for with_key in [false, true] {
-            let harness = Harness::new();
-            harness.sandbox.fault(fault(status, retry_after));
+            let harness = Harness::watching_arguments();
+            harness.sandbox().fault(fault(status, retry_after));
             let package = format!("packages/{}", c::PACKAGE_ID);
             for number in 0..9 {
                 let mut command = harness.program(KEYFERRY, &["header", &package]);
@@ -395,7 +370,7 @@ fn a_service_that_wants_to_be_left_alone_is_by_every_program() {
                 );
             }
             assert_eq!(
-                harness.sandbox.count("lookup"),
+                harness.sandbox().count("lookup"),
                 lookups,
                 "{status} {retry_after:?} {with_key}"
             );
@@ -405,8 +380,8 @@ fn a_service_that_wants_to_be_left_alone_is_by_every_program() {
 
 #[test]
 fn who_is_to_leave_a_service_alone_is_one_user() {
-    let harness = Harness::new();
-    harness.sandbox.fault(
+    let harness = Harness::watching_arguments();
+    harness.sandbox().fault(
         Fault::status(429)
             .path(&format!("/v1.1/teams/{}", c::TEAM_ID))
             .retry_after("600")
@@ -437,8 +412,8 @@ fn who_is_to_leave_a_service_alone_is_one_user() {
 
 #[test]
 fn a_service_that_is_merely_out_of_order_is_asked_by_every_program() {
-    let harness = Harness::new();
-    harness.sandbox.fault(
+    let harness = Harness::watching_arguments();
+    harness.sandbox().fault(
         Fault::status(503)
             .path(&format!(
                 "/v1.1/teams/{}/packages/{}",

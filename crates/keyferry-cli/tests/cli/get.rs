@@ -3,7 +3,9 @@
 use keyferry_sandbox::credentials as c;
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, KEYFERRY, ProgramOutput, run_with_input};
+use crate::programs::KEYFERRY;
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
 use keyferry_testing::http;
 
 fn get(harness: &Harness, arguments: &[&str], input: &str) -> ProgramOutput {
@@ -24,10 +26,10 @@ fn object(output: &ProgramOutput) -> Value {
 
 #[test]
 fn headers_and_their_end_are_told() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let uri = format!(
         "{}/v1/packages/{}/files",
-        harness.sandbox.masv_url(),
+        harness.sandbox().masv_url(),
         c::PACKAGE_ID
     );
     let input = json!({ "uri": uri, "unheard": { "of": [1, null] } }).to_string();
@@ -36,7 +38,7 @@ fn headers_and_their_end_are_told() {
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
     assert_eq!(
         http::get(
-            harness.sandbox.masv_url(),
+            harness.sandbox().masv_url(),
             &path,
             &[("X-Package-Token", value)]
         )
@@ -60,8 +62,8 @@ fn headers_and_their_end_are_told() {
 
 #[test]
 fn no_headers_are_needed_for_what_is_not_ours() {
-    let harness = Harness::new();
-    let agent = format!("{}/api/v1/login", harness.sandbox.agent_url());
+    let harness = Harness::watching_arguments();
+    let agent = format!("{}/api/v1/login", harness.sandbox().agent_url());
     for uri in [
         "https://bazel.build/x",
         "grpcs://remote.example/a",
@@ -78,12 +80,12 @@ fn no_headers_are_needed_for_what_is_not_ours() {
             "{uri}"
         );
     }
-    assert_eq!(harness.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox().count("requests"), 0);
 }
 
 #[test]
 fn what_can_not_be_answered_is_an_error_and_no_output() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let long = json!({ "uri": "https://a.example", "x": "a".repeat(70_000) }).to_string();
     for input in [
         "",
@@ -98,7 +100,7 @@ fn what_can_not_be_answered_is_an_error_and_no_output() {
     ] {
         get(&harness, &[], input).assert_error(1, "cannot answer the request");
     }
-    let ours = format!("{}/api/v1/fileuploads", harness.sandbox.fileverbs_url());
+    let ours = format!("{}/api/v1/fileuploads", harness.sandbox().fileverbs_url());
     for input in [
         json!({ "uri": "user" }).to_string(),
         json!({ "uri": "" }).to_string(),
@@ -107,7 +109,7 @@ fn what_can_not_be_answered_is_an_error_and_no_output() {
     ] {
         get(&harness, &[], &input).assert_error(1, "cannot answer the request");
     }
-    assert_eq!(harness.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox().count("requests"), 0);
     let nested = format!(
         "{{\"x\":{{\"uri\":1}},\"y\":[\"uri\"],\"z\":\"\\\"uri\\\":\",\"uri\":\"{ours}\"}}"
     );
@@ -121,7 +123,7 @@ fn what_can_not_be_answered_is_an_error_and_no_output() {
         assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{uri}");
         output.assert_no_secrets();
     }
-    let wrong = format!("{}/api/v1/fileuploads", harness.sandbox.fileverbs_url());
+    let wrong = format!("{}/api/v1/fileuploads", harness.sandbox().fileverbs_url());
     let output = run_with_input(
         harness
             .program(KEYFERRY, &["get"])

@@ -6,8 +6,11 @@ use std::process::Command;
 
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::{HELPER, Harness, ProgramOutput, assert_no_secret_in_file, run_with_input};
+use crate::programs::HELPER;
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
 use keyferry_testing::http;
+use keyferry_testing::secrets::assert_no_secret_in_file;
 
 /// `git credential WORD` with helpers and settings.
 fn git(harness: &Harness, settings: &[&str], word: &str, input: &str) -> ProgramOutput {
@@ -34,14 +37,14 @@ const ANNOUNCED: &str = "capability[]=authtype\n";
 
 #[test]
 fn a_fileverbs_url_is_filled_with_a_bearer_through_authtype() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = git(
         &harness,
         &[],
         "fill",
         &format!(
             "url={}/a/repo.git\n{ANNOUNCED}\n",
-            harness.sandbox.fileverbs_url()
+            harness.sandbox().fileverbs_url()
         ),
     );
     assert_eq!(
@@ -56,7 +59,7 @@ fn a_fileverbs_url_is_filled_with_a_bearer_through_authtype() {
     let header = format!("Bearer {}", output.line("credential").unwrap());
     assert_eq!(
         http::get(
-            harness.sandbox.fileverbs_url(),
+            harness.sandbox().fileverbs_url(),
             "/api/v1/fileuploads",
             &[("Authorization", &header)]
         )
@@ -76,12 +79,12 @@ fn a_fileverbs_url_is_filled_with_a_bearer_through_authtype() {
 
 #[test]
 fn without_authtype_it_is_a_password_with_an_end() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = git(
         &harness,
         &[],
         "fill",
-        &format!("url={}/a/repo.git\n\n", harness.sandbox.fileverbs_url()),
+        &format!("url={}/a/repo.git\n\n", harness.sandbox().fileverbs_url()),
     );
     assert_eq!(
         (
@@ -100,14 +103,14 @@ fn without_authtype_it_is_a_password_with_an_end() {
 
 #[test]
 fn trap_3_a_url_behind_the_capability_resets_it_in_git_itself() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = git(
         &harness,
         &[],
         "fill",
         &format!(
             "{ANNOUNCED}url={}/a/repo.git\n\n",
-            harness.sandbox.fileverbs_url()
+            harness.sandbox().fileverbs_url()
         ),
     );
     assert_eq!(
@@ -123,10 +126,10 @@ fn trap_3_a_url_behind_the_capability_resets_it_in_git_itself() {
 
 #[test]
 fn a_masv_package_is_chosen_by_path_with_use_http_path() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let input = format!(
         "url={}/v1/packages/{}/files\n\n",
-        harness.sandbox.masv_url(),
+        harness.sandbox().masv_url(),
         c::PACKAGE_ID
     );
     let output = git(&harness, &["credential.useHttpPath=true"], "fill", &input);
@@ -142,7 +145,7 @@ fn a_masv_package_is_chosen_by_path_with_use_http_path() {
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
     assert_eq!(
         http::get(
-            harness.sandbox.masv_url(),
+            harness.sandbox().masv_url(),
             &path,
             &[("X-Package-Token", output.line("password").unwrap())]
         )
@@ -166,14 +169,14 @@ fn a_masv_package_is_chosen_by_path_with_use_http_path() {
 
 #[test]
 fn trap_9_without_use_http_path_no_package_is_chosen() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = git(
         &harness,
         &[],
         "fill",
         &format!(
             "url={}/v1/packages/{}/files\n\n",
-            harness.sandbox.masv_url(),
+            harness.sandbox().masv_url(),
             c::PACKAGE_ID
         ),
     );
@@ -181,19 +184,19 @@ fn trap_9_without_use_http_path_no_package_is_chosen() {
         output.code == Some(128) && output.out.is_empty() && output.err.contains("useHttpPath"),
         "{output:?}"
     );
-    assert_eq!(harness.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox().count("requests"), 0);
 }
 
 #[test]
 fn trap_6_a_cr_in_the_host_ends_git_and_finds_no_credential() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = git(
         &harness,
         &[],
         "fill",
         &format!(
             "protocol=http\nhost={}\rx\n\n",
-            &harness.sandbox.fileverbs_url()[7..]
+            &harness.sandbox().fileverbs_url()[7..]
         ),
     );
     assert!(
@@ -206,7 +209,7 @@ fn trap_6_a_cr_in_the_host_ends_git_and_finds_no_credential() {
         "fill",
         &format!(
             "url={}/%0d%0ahost=evil.example\n\n",
-            harness.sandbox.fileverbs_url()
+            harness.sandbox().fileverbs_url()
         ),
     );
     assert!(
@@ -217,7 +220,7 @@ fn trap_6_a_cr_in_the_host_ends_git_and_finds_no_credential() {
 
 #[test]
 fn trap_13_a_helper_that_stores_is_not_given_the_ephemeral_token() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let file = harness.path("kept");
     let store = format!("credential.helper=store --file={}", file.display());
     let output = git(
@@ -226,7 +229,7 @@ fn trap_13_a_helper_that_stores_is_not_given_the_ephemeral_token() {
         "fill",
         &format!(
             "url={}/a.git\n{ANNOUNCED}\n",
-            harness.sandbox.fileverbs_url()
+            harness.sandbox().fileverbs_url()
         ),
     );
     assert_eq!(
@@ -238,7 +241,7 @@ fn trap_13_a_helper_that_stores_is_not_given_the_ephemeral_token() {
 
 #[test]
 fn the_helper_is_found_by_its_short_name() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let folder = std::path::Path::new(HELPER).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut command = harness.program(
@@ -254,7 +257,7 @@ fn the_helper_is_found_by_its_short_name() {
     );
     let output = run_with_input(
         command.env("PATH", path),
-        &format!("url={}/a.git\n\n", harness.sandbox.fileverbs_url()),
+        &format!("url={}/a.git\n\n", harness.sandbox().fileverbs_url()),
     );
     assert_eq!(
         (output.code, output.line("username")),
@@ -270,7 +273,7 @@ fn the_helper_is_found_by_its_short_name() {
 
 #[test]
 fn a_foreign_host_is_left_to_the_next_helper() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let script = harness.write_private_file(
         "next",
         "#!/bin/sh\nprintf 'username=ann\\npassword=other\\n'\n",

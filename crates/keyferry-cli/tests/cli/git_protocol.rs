@@ -6,24 +6,26 @@ use std::os::unix::fs::PermissionsExt;
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as c};
 use serde_json::json;
 
-use crate::harness::{HELPER, Harness, KEYFERRY, SECRETS, run_with_input};
+use crate::programs::{HELPER, KEYFERRY, Programs, protocol_and_host};
+use keyferry_testing::child::run_with_input;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::http;
 
 fn package(harness: &Harness) -> String {
     format!(
         "{}path=v1/packages/{}/files\n",
-        harness.protocol_and_host(harness.sandbox.masv_url()),
+        protocol_and_host(harness.sandbox().masv_url()),
         c::PACKAGE_ID
     )
 }
 
 fn fileverbs(harness: &Harness) -> String {
-    harness.protocol_and_host(harness.sandbox.fileverbs_url())
+    protocol_and_host(harness.sandbox().fileverbs_url())
 }
 
 #[test]
 fn trap_1_nothing_is_half_printed() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for (variable, value) in [
         ("KEYFERRY_FILEVERBS_API_KEY", "wrong"),
         ("KEYFERRY_FILEVERBS_SECRET_KEY", "wrong"),
@@ -42,12 +44,12 @@ fn trap_1_nothing_is_half_printed() {
             body: BodyKind::Html,
         },
     ] {
-        harness.sandbox.fault(Fault::new(act));
+        harness.sandbox().fault(Fault::new(act));
         let output = harness.helper("get", &fileverbs(&harness));
         assert_ne!(output.code, Some(0), "{output:?}");
         assert_eq!(output.out, "");
         output.assert_no_secrets();
-        harness.sandbox.clear_faults();
+        harness.sandbox().clear_faults();
     }
     let output = run_with_input(
         harness
@@ -60,7 +62,7 @@ fn trap_1_nothing_is_half_printed() {
 
 #[test]
 fn trap_2_authtype_is_sent_only_where_it_was_announced() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let plain = harness.helper("get", &fileverbs(&harness));
     assert_eq!(
         (
@@ -118,7 +120,7 @@ fn trap_2_authtype_is_sent_only_where_it_was_announced() {
         let header = format!("Bearer {}", output.line("credential").unwrap());
         assert_eq!(
             http::get(
-                harness.sandbox.fileverbs_url(),
+                harness.sandbox().fileverbs_url(),
                 "/api/v1/fileuploads",
                 &[("Authorization", &header)]
             )
@@ -147,8 +149,8 @@ fn trap_2_authtype_is_sent_only_where_it_was_announced() {
 
 #[test]
 fn trap_3_a_url_counts_wherever_it_stands() {
-    let harness = Harness::new();
-    let url = format!("url={}/a/repo.git\n", harness.sandbox.fileverbs_url());
+    let harness = Harness::watching_arguments();
+    let url = format!("url={}/a/repo.git\n", harness.sandbox().fileverbs_url());
     for input in [
         format!("{url}capability[]=authtype\n"),
         format!("capability[]=authtype\n{url}"),
@@ -166,9 +168,9 @@ fn trap_3_a_url_counts_wherever_it_stands() {
 
 #[test]
 fn trap_4_no_end_is_no_line() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for behaviour in ["no_exp", "opaque"] {
-        harness.sandbox.configure(behaviour, json!(["bearer"]));
+        harness.sandbox().configure(behaviour, json!(["bearer"]));
         let output = harness.helper("get", &fileverbs(&harness));
         assert!(
             output.line("password").is_some() && !output.out.contains("password_expiry_utc"),
@@ -181,7 +183,7 @@ fn trap_4_no_end_is_no_line() {
             .env("KEYFERRY_MASV_API_KEY", c::API_KEY),
         &format!(
             "{}path=v1/user\n",
-            harness.protocol_and_host(harness.sandbox.masv_url())
+            protocol_and_host(harness.sandbox().masv_url())
         ),
     );
     assert_eq!(
@@ -196,9 +198,9 @@ fn trap_4_no_end_is_no_line() {
 
 #[test]
 fn trap_4_an_end_is_told_by_this_machines_clock() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     harness
-        .sandbox
+        .sandbox()
         .clock()
         .advance(std::time::Duration::from_secs(7200));
     let now = std::time::SystemTime::now()
@@ -220,7 +222,7 @@ fn trap_4_an_end_is_told_by_this_machines_clock() {
 
 #[test]
 fn trap_5_standard_output_holds_lines_of_the_protocol_alone() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for input in [
         fileverbs(&harness),
         package(&harness),
@@ -244,10 +246,10 @@ fn trap_5_standard_output_holds_lines_of_the_protocol_alone() {
 
 #[test]
 fn trap_6_too_little_is_answered_with_nothing() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let lines = [
         "protocol=http",
-        &harness.protocol_and_host(harness.sandbox.fileverbs_url())[14..],
+        &protocol_and_host(harness.sandbox().fileverbs_url())[14..],
         "username=default",
         "path=a",
     ];
@@ -283,9 +285,9 @@ fn trap_6_too_little_is_answered_with_nothing() {
 
 #[test]
 fn trap_7_what_a_url_hides_is_refused() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let host = harness
-        .sandbox
+        .sandbox()
         .fileverbs_url()
         .strip_prefix("http://")
         .unwrap();
@@ -314,7 +316,7 @@ fn trap_7_what_a_url_hides_is_refused() {
             "get",
             &format!(
                 "{}path=v1/packages/a{hidden}\n",
-                harness.protocol_and_host(harness.sandbox.masv_url())
+                protocol_and_host(harness.sandbox().masv_url())
             ),
         );
         assert_eq!(output.out, "", "{hidden}");
@@ -329,7 +331,7 @@ fn trap_7_what_a_url_hides_is_refused() {
             .helper("get", bad)
             .assert_error(0, "control character");
     }
-    assert_eq!(harness.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox().count("requests"), 0);
 }
 
 /// A program that writes its question down and answers with the password.
@@ -348,7 +350,7 @@ fn askpass(harness: &Harness) -> String {
 
 #[test]
 fn trap_8_a_question_shows_nothing_that_steers() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let ask = |email: &str| {
         let mut command = harness.program_without_secrets(HELPER, &["get"]);
         command
@@ -370,7 +372,7 @@ fn trap_8_a_question_shows_nothing_that_steers() {
         format!(
             "Password for {} at {}: \n",
             c::EMAIL,
-            harness.sandbox.masv_url()
+            harness.sandbox().masv_url()
         )
     );
     ask("a\u{202e}b@example.com").assert_error(1, "rejected");
@@ -383,27 +385,21 @@ fn trap_8_a_question_shows_nothing_that_steers() {
 
 #[test]
 fn trap_9_a_masv_host_without_a_path_says_too_little() {
-    let harness = Harness::new();
-    let output = harness.helper(
-        "get",
-        &harness.protocol_and_host(harness.sandbox.masv_url()),
-    );
+    let harness = Harness::watching_arguments();
+    let output = harness.helper("get", &protocol_and_host(harness.sandbox().masv_url()));
     output.assert_error(0, "useHttpPath");
     harness
         .helper(
             "get",
-            &format!(
-                "{}path=\n",
-                harness.protocol_and_host(harness.sandbox.masv_url())
-            ),
+            &format!("{}path=\n", protocol_and_host(harness.sandbox().masv_url())),
         )
         .assert_error(0, "useHttpPath");
-    assert_eq!(harness.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox().count("requests"), 0);
 }
 
 #[test]
 fn trap_11_nobody_is_asked_where_git_says_so() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let ask = |variables: &[(&str, &str)]| {
         let mut command = harness.program_without_secrets(HELPER, &["get"]);
         command
@@ -427,7 +423,7 @@ fn trap_11_nobody_is_asked_where_git_says_so() {
 
 #[test]
 fn trap_11_without_a_terminal_it_fails_at_once() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let mut command = harness.program_without_secrets("setsid", &["--wait", HELPER, "get"]);
     let output = run_with_input(
         command
@@ -440,7 +436,7 @@ fn trap_11_without_a_terminal_it_fails_at_once() {
 
 #[test]
 fn trap_12_other_headers_come_under_a_key_that_git_drops() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = harness.helper("get", &package(&harness));
     let (name, value) = output.line("header[]").unwrap().split_once(": ").unwrap();
     assert_eq!(
@@ -449,16 +445,21 @@ fn trap_12_other_headers_come_under_a_key_that_git_drops() {
     );
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
     assert_eq!(
-        http::get(harness.sandbox.masv_url(), &path, &[(name, value)]).status,
+        http::get(harness.sandbox().masv_url(), &path, &[(name, value)]).status,
         200
     );
 }
 
 #[test]
 fn what_is_not_ours_is_answered_with_nothing() {
-    let harness = Harness::new();
-    let agent = harness.protocol_and_host(harness.sandbox.agent_url());
-    let port = harness.sandbox.fileverbs_url().rsplit(':').next().unwrap();
+    let harness = Harness::watching_arguments();
+    let agent = protocol_and_host(harness.sandbox().agent_url());
+    let port = harness
+        .sandbox()
+        .fileverbs_url()
+        .rsplit(':')
+        .next()
+        .unwrap();
     for input in [
         "protocol=https\nhost=github.com\n".to_owned(),
         agent.clone(),
@@ -478,7 +479,7 @@ fn what_is_not_ours_is_answered_with_nothing() {
         format!("{}username=somebody\n", fileverbs(&harness)),
         format!(
             "{}path=v1/packages/../user\n",
-            harness.protocol_and_host(harness.sandbox.masv_url())
+            protocol_and_host(harness.sandbox().masv_url())
         ),
     ] {
         for word in ["get", "store", "erase"] {
@@ -494,7 +495,7 @@ fn what_is_not_ours_is_answered_with_nothing() {
 
 #[test]
 fn unknown_words_are_quiet_and_capability_is_told() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for word in ["unheard", "--help", "GET", "get ", ""] {
         harness.helper(word, &fileverbs(&harness)).assert_silent();
     }
@@ -521,7 +522,7 @@ fn unknown_words_are_quiet_and_capability_is_told() {
 
 #[test]
 fn store_and_erase_say_nothing_and_keep_no_typed_password() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     for (word, more) in [
         ("store", "username=ann\npassword=typed\n"),
         ("store", "username=X-User-Token\npassword=typed\n"),
@@ -533,7 +534,7 @@ fn store_and_erase_say_nothing_and_keep_no_typed_password() {
         for host in [
             package(&harness),
             fileverbs(&harness),
-            harness.protocol_and_host(harness.sandbox.masv_url()),
+            protocol_and_host(harness.sandbox().masv_url()),
         ] {
             harness
                 .helper(word, &format!("{host}{more}"))
@@ -550,7 +551,7 @@ fn store_and_erase_say_nothing_and_keep_no_typed_password() {
     );
     output.assert_error(1, "missing token");
     assert_eq!(
-        harness.sandbox.count("requests"),
+        harness.sandbox().count("requests"),
         0,
         "neither goes to the network"
     );
@@ -558,7 +559,7 @@ fn store_and_erase_say_nothing_and_keep_no_typed_password() {
 
 #[test]
 fn a_profile_is_chosen_by_its_name_as_user_name() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let config = format!(
         "[profile.work.fileverbs]\nsecret_key = \"{}\"\n",
         c::SECRET_KEY
@@ -580,5 +581,4 @@ fn a_profile_is_chosen_by_its_name_as_user_name() {
         &fileverbs(&harness),
     )
     .assert_error(3, "fileverbs.secret_key");
-    assert!(SECRETS.contains(&c::SECRET_KEY));
 }

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use keyferry_sandbox::credentials as c;
 use keyferry_testing::skip;
 
-use crate::harness::{Harness, KEYFERRY, ProgramOutput, assert_no_secret_in_file, run_with_input};
+use crate::programs::KEYFERRY;
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::secrets::assert_no_secret_in_file;
 
 /// Runs a script on a bus of its own, with folders of its own; the password is at descriptor 3.
 fn on_a_bus(harness: &Harness, script: &str) -> ProgramOutput {
@@ -43,7 +46,7 @@ fn with_secret_service(script: &str) -> Option<(Harness, ProgramOutput)> {
         return None;
     }
     let (harness, unlock) = (
-        Harness::new(),
+        Harness::watching_arguments(),
         "printf unlocks | gnome-keyring-daemon --unlock --components=secrets > /dev/null",
     );
     let output = on_a_bus(&harness, &format!("{unlock}\n{script}"));
@@ -134,7 +137,7 @@ fn the_key_of_the_store_is_kept_in_the_keyring_where_it_is_asked_for() {
         "{output:?}"
     );
     assert_eq!(
-        harness.sandbox.count("login"),
+        harness.sandbox().count("login"),
         1,
         "the second program read what the first had stored"
     );
@@ -165,7 +168,7 @@ fn a_mute_secret_service_is_left_after_two_seconds() {
     if skip::without(&["dbus-run-session", "secret-tool"]) {
         return;
     }
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     harness.write_private_file("home/.config/keyferry/config.toml", CONFIGURED);
     // The bus starts it when it is asked for, and waits for a word of it.
     let mute = "[D-BUS Service]\nName=org.freedesktop.secrets\nExec=/bin/sh -c \"exec sleep 20 > /dev/null 2>&1\"\n";
@@ -193,7 +196,7 @@ fn a_mute_bus_is_left_after_two_seconds() {
     if skip::without(&["secret-tool"]) {
         return;
     }
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     harness.write_private_file("home/.config/keyferry/config.toml", CONFIGURED);
     let bus = harness.path("bus");
     // Whoever connects waits in the queue.
@@ -217,7 +220,7 @@ fn a_mute_bus_is_left_after_two_seconds() {
 
 #[test]
 fn without_a_keyring_or_an_item_the_answer_is_at_once() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     harness.write_private_file("home/.config/keyferry/config.toml", CONFIGURED);
     let began = Instant::now();
     let output = run_with_input(
@@ -243,7 +246,7 @@ fn without_a_bus_the_kernel_keeps_a_secret_until_the_next_start() {
     if skip::without(&["keyctl"]) {
         return;
     }
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     // No account of the tester's is called so.
     let account = format!("test-{}", std::process::id());
     let path = harness.write_private_file(

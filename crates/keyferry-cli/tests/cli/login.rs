@@ -7,7 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use keyferry_sandbox::credentials as c;
 use serde_json::Value;
 
-use crate::harness::{Harness, KEYFERRY, assert_no_secret_in_file, run_with_input};
+use crate::programs::{KEYFERRY, Programs};
+use keyferry_testing::child::run_with_input;
+use keyferry_testing::harness::Harness;
+use keyferry_testing::secrets::assert_no_secret_in_file;
 
 const MASV: [&str; 4] = ["login", "masv", "--email", c::EMAIL];
 
@@ -17,7 +20,7 @@ fn mode(path: &std::path::Path) -> u32 {
 
 #[test]
 fn no_option_takes_a_secret() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let secret = ["hunt", "er2"].concat();
     for arguments in [
         vec!["login", "masv", "--password", &secret],
@@ -48,12 +51,12 @@ fn no_option_takes_a_secret() {
         "{}",
         help.out
     );
-    assert_eq!(harness.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox().count("requests"), 0);
 }
 
 #[test]
 fn a_password_comes_from_standard_input_a_descriptor_or_a_file() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let file = harness.write_private_file("pass", &format!("{}\n", c::PASSWORD));
     let file_name = file.to_str().unwrap();
     let lines = format!("{}\r\nsecond\n", c::PASSWORD);
@@ -86,7 +89,7 @@ fn a_password_comes_from_standard_input_a_descriptor_or_a_file() {
         );
         output.assert_no_secrets();
     }
-    assert_eq!(harness.sandbox.count("login"), 4);
+    assert_eq!(harness.sandbox().count("login"), 4);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     run_with_input(&mut harness.program_without_secrets(KEYFERRY, &by_file), "")
         .assert_error(1, "chmod 600");
@@ -122,7 +125,7 @@ fn a_password_comes_from_standard_input_a_descriptor_or_a_file() {
 
 #[test]
 fn what_is_configured_needs_no_question() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = harness.keyferry(&["login", "masv", "--json"]);
     let object: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(
@@ -138,8 +141,8 @@ fn what_is_configured_needs_no_question() {
     );
     assert_eq!(
         (
-            harness.sandbox.count("login"),
-            harness.sandbox.count("fileverbs_login")
+            harness.sandbox().count("login"),
+            harness.sandbox().count("fileverbs_login")
         ),
         (1, 1)
     );
@@ -147,7 +150,7 @@ fn what_is_configured_needs_no_question() {
 
 #[test]
 fn save_keeps_the_secret_in_a_private_file_and_refers_to_it() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let before = "# mine\nstore = \"memory\" # kept\n\n[agent]\nurl = \"http://127.0.0.1:1\"\n";
     harness.write_private_file("home/.config/keyferry/config.toml", before);
     let save = [&MASV[..], &["--save", "file"]].concat();
@@ -237,7 +240,7 @@ fn save_keeps_the_secret_in_a_private_file_and_refers_to_it() {
 
 #[test]
 fn a_configuration_that_can_not_be_changed_safely_is_left_alone() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let before = format!(
         "[masv]\nemail = \"{}\"\n[masv.password] # why\nenv = \"X\"\n",
         c::EMAIL
@@ -253,7 +256,7 @@ fn a_configuration_that_can_not_be_changed_safely_is_left_alone() {
 
 #[test]
 fn an_inline_table_gets_the_setting() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let before = format!(
         "masv = {{ email = \"{}\", team = \"x\" }} # mine\n",
         c::EMAIL
@@ -275,7 +278,7 @@ fn an_inline_table_gets_the_setting() {
 
 #[test]
 fn an_account_with_a_second_factor_is_told_to_use_a_key() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--email", c::MFA_EMAIL]),
         c::PASSWORD,
@@ -290,7 +293,7 @@ fn an_account_with_a_second_factor_is_told_to_use_a_key() {
 
 #[test]
 fn the_agent_is_looked_at_and_signed_in_to() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     harness
         .keyferry(&["agent"])
         .assert_error(3, "no user is signed in");
@@ -332,7 +335,7 @@ fn the_agent_is_looked_at_and_signed_in_to() {
 
 #[test]
 fn logout_says_what_would_log_in_again() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = harness.keyferry(&["logout"]);
     assert!(
         output.code == Some(0)

@@ -16,23 +16,12 @@ use keyferry_cli::terminal::{Output, TerminalCaps};
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as c};
 use serde_json::json;
 
-use crate::harness::{Harness, SECRETS};
-use keyferry_testing::secret_forms::forms;
+use crate::programs::{KEYFERRY, protocol_and_host};
+use keyferry_testing::child::run_with_input;
+use keyferry_testing::harness::Harness;
+use keyferry_testing::secrets::{SECRETS, assert_sealed, secrets_in};
 
 static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// The secrets that a text holds, in whatever form. Three letters are found in noise: they count as
-/// they are.
-fn secrets_in(text: &str) -> Vec<&'static str> {
-    let lower = text.to_lowercase();
-    let holds = |secret: &&&str| match secret.len() {
-        ..6 => text.contains(**secret),
-        _ => forms(secret)
-            .iter()
-            .any(|form| lower.contains(&form.to_lowercase())),
-    };
-    SECRETS.iter().filter(holds).copied().collect()
-}
 
 /// A command: its words, what it reads, and whether its standard output is meant to hold a token or
 /// a key.
@@ -54,14 +43,14 @@ fn command_cases(harness: &Harness) -> Vec<CommandCase> {
         c::PROTECTED_LINK_SECRET
     );
     let package = format!("packages/{}\n", c::PACKAGE_ID);
-    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let question = protocol_and_host(harness.sandbox().fileverbs_url());
     let of_package = format!(
         "{}path=v1/packages/{}\n",
-        harness.protocol_and_host(harness.sandbox.masv_url()),
+        protocol_and_host(harness.sandbox().masv_url()),
         c::PACKAGE_ID
     );
     let uri =
-        json!({ "uri": format!("{}/v1/packages/{}", harness.sandbox.masv_url(), c::PACKAGE_ID) })
+        json!({ "uri": format!("{}/v1/packages/{}", harness.sandbox().masv_url(), c::PACKAGE_ID) })
             .to_string();
     let keys = format!("{}\n{}\n", c::SECRET_KEY, c::FV_API_KEY);
     let mut all = vec![
@@ -130,12 +119,7 @@ fn command_cases(harness: &Harness) -> Vec<CommandCase> {
 
 /// What a service does wrong; its own words repeat what it was told.
 fn fault_actions() -> Vec<Option<FaultAction>> {
-    let echo = SECRETS
-        .iter()
-        .filter(|secret| secret.len() > 3)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let echo = SECRETS.join(" ");
     let says = |status, body: String| FaultAction::Literal {
         status,
         media_type: "application/json".into(),
@@ -202,48 +186,12 @@ fn run(environment: &Environment, temporary: &Path, case: &CommandCase) -> (Stri
     (text(out), text(err))
 }
 
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                files(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
-}
-
-/// No file below the home holds a secret in clear, but those that the user asked for.
-fn assert_sealed(home: &Path, why: &str) {
-    for path in files(home)
-        .iter()
-        .filter(|path| !path.components().any(|case| case.as_os_str() == "secrets"))
-    {
-        let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-        // Three letters are found in noise every now and then.
-        let secrets_in: Vec<_> = secrets_in(&text)
-            .into_iter()
-            .filter(|secret| secret.len() > 3)
-            .collect();
-        assert!(
-            secrets_in.is_empty() && !text.contains("eyJhbGci"),
-            "{why}: {secrets_in:?} in {}",
-            path.display()
-        );
-    }
-}
-
 #[test]
 fn no_command_shows_a_secret_under_any_fault() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let take = |_, text: &str| LOGGED.lock().unwrap().push(text.to_owned());
     log::install(Some(Level::Debug), Some(Box::new(take))).unwrap();
-    let mut variables = harness.sandbox.variables();
+    let mut variables = harness.sandbox().variables();
     variables.retain(|(name, _)| !name.starts_with('#') && name != "KEYFERRY_STORE");
     let more = [
         ("HOME", harness.path("home").display().to_string()),
@@ -264,7 +212,7 @@ fn no_command_shows_a_secret_under_any_fault() {
             let _ = fs::remove_dir_all(harness.path("home").join(folder));
         }
         if let Some(action) = action.clone() {
-            harness.sandbox.fault(Fault::new(action).forever());
+            harness.sandbox().fault(Fault::new(action).forever());
         }
         for case in command_cases(&harness) {
             let (out, err) = run(&environment, &harness.path("work"), &case);
@@ -292,9 +240,12 @@ fn no_command_shows_a_secret_under_any_fault() {
             );
             count += 1;
         }
-        assert_sealed(&harness.path("home"), &format!("{action:?}"));
-        assert_sealed(&harness.path("work"), &format!("{action:?}"));
-        harness.sandbox.clear_faults();
+        // The directory `secrets` has the secrets that the user asked to save in clear.
+        for directory in ["home", "work"] {
+            let context = format!("{action:?}");
+            assert_sealed(&harness.path(directory), Some("secrets"), &context);
+        }
+        harness.sandbox().clear_faults();
     }
     let logged = LOGGED.lock().unwrap();
     assert!(
@@ -314,7 +265,7 @@ fn no_command_shows_a_secret_under_any_fault() {
 
 #[test]
 fn a_program_that_is_started_for_another_end_inherits_no_secret() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let script = |name: &str, prints_token: &str| {
         let text = format!(
             "#!/bin/sh\nenv >> '{}'\n{prints_token}\n",
@@ -332,14 +283,14 @@ fn a_program_that_is_started_for_another_end_inherits_no_secret() {
         password.display()
     );
     harness.write_private_file("home/.config/keyferry/config.toml", &config);
-    let host = harness.protocol_and_host(harness.sandbox.masv_url());
+    let host = protocol_and_host(harness.sandbox().masv_url());
     let path = format!(
         "{}:{}",
         harness.path("bin").display(),
         std::env::var("PATH").unwrap()
     );
     for (arguments, is_asked) in [(["login", "masv"], false), (["git", "get"], true)] {
-        let mut command = harness.program(crate::harness::KEYFERRY, &arguments);
+        let mut command = harness.program(KEYFERRY, &arguments);
         command
             .env("PATH", &path)
             .env("GIT_ASKPASS", &askpass)
@@ -348,7 +299,7 @@ fn a_program_that_is_started_for_another_end_inherits_no_secret() {
         if is_asked {
             fs::remove_file(harness.config()).unwrap();
         }
-        let output = crate::harness::run_with_input(
+        let output = run_with_input(
             command.env("MASV_API_KEY", "").env("MINE", "stays"),
             &format!("{host}path=v1/user\n"),
         );

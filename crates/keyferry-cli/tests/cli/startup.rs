@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::{HELPER, Harness, KEYFERRY, ProgramOutput, run_with_input};
+use crate::programs::{HELPER, KEYFERRY, protocol_and_host};
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
 
 /// Runs a program behind this line of a shell, which knows it as `"$@"`.
 fn through_shell(harness: &Harness, line: &str, program: &str, arguments: &[&str]) -> Command {
@@ -27,7 +29,7 @@ fn assert_token(output: &ProgramOutput) {
 
 #[test]
 fn a_parent_that_ignored_its_children_changes_nothing() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let password = harness.write_private_file("password", c::PASSWORD);
     let config = |script: &str| {
         let words = format!(
@@ -61,7 +63,7 @@ fn a_parent_that_ignored_its_children_changes_nothing() {
 
 #[test]
 fn a_limit_of_no_bytes_a_file_means_memory_only() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = run_with_input(
         through_shell(
             &harness,
@@ -78,14 +80,14 @@ fn a_limit_of_no_bytes_a_file_means_memory_only() {
 
 #[test]
 fn a_standard_input_that_does_not_wait_is_waited_for() {
-    let harness = Harness::new();
-    let host = harness.protocol_and_host(harness.sandbox.masv_url());
+    let harness = Harness::watching_arguments();
+    let host = protocol_and_host(harness.sandbox().masv_url());
     for (program, arguments, input) in [
         (HELPER, &["get"][..], format!("{host}path=v1/user\n\n")),
         (
             KEYFERRY,
             &["get"][..],
-            format!("{{\"uri\":\"{}/v1/user\"}}", harness.sandbox.masv_url()),
+            format!("{{\"uri\":\"{}/v1/user\"}}", harness.sandbox().masv_url()),
         ),
     ] {
         let (theirs, mut ours) = UnixStream::pair().unwrap();
@@ -117,7 +119,7 @@ fn a_standard_input_that_does_not_wait_is_waited_for() {
 
 #[test]
 fn who_may_open_no_more_files_is_told_of_the_limit() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let answers = [5, 6, 7].map(|most| {
         let output = run_with_input(
             &mut through_shell(
@@ -139,7 +141,7 @@ fn who_may_open_no_more_files_is_told_of_the_limit() {
 
 #[test]
 fn a_program_that_takes_the_place_finds_the_streams_closed_that_were() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let closed = |words: &str| {
         run_with_input(
             &mut harness.program("sh", &["-c", &format!("exec '{KEYFERRY}' exec -- {words}")]),

@@ -3,7 +3,9 @@
 use keyferry_sandbox::credentials as c;
 use serde_json::Value;
 
-use crate::harness::{Harness, KEYFERRY, ProgramOutput, run_with_input};
+use crate::programs::{KEYFERRY, Programs};
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
 
 fn json(output: &ProgramOutput) -> Value {
     output.assert_no_secrets();
@@ -27,7 +29,7 @@ fn fields(output: &ProgramOutput) -> Vec<Vec<&str>> {
 
 #[test]
 fn status_names_services_accounts_and_what_is_kept() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     harness.write_private_file(
         "home/.config/keyferry/config.toml",
         &format!("[profile.work.masv]\napi_key = \"{}\"\n", c::API_KEY),
@@ -65,14 +67,14 @@ fn status_names_services_accounts_and_what_is_kept() {
         "",
     );
     assert!(bare.out.contains("not configured"));
-    assert_eq!(harness.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox().count("requests"), 0);
 }
 
 #[test]
 fn status_and_header_tell_the_same_end_whatever_the_service_s_clock_shows() {
     for ahead_s in [1800, -1800] {
-        let harness = Harness::new();
-        harness.sandbox.clock().set_offset_ms(ahead_s * 1000);
+        let harness = Harness::watching_arguments();
+        harness.sandbox().clock().set_offset_ms(ahead_s * 1000);
         let run = |arguments: &[&str]| {
             json(&run_with_input(
                 harness
@@ -101,7 +103,7 @@ fn status_and_header_tell_the_same_end_whatever_the_service_s_clock_shows() {
 
 #[test]
 fn explain_tells_the_way_without_going_it() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let resource = format!("packages/{}", c::PACKAGE_ID);
     let output = harness.keyferry(&["explain", &resource]);
     assert!(
@@ -125,12 +127,12 @@ fn explain_tells_the_way_without_going_it() {
     harness
         .keyferry(&["explain", "https://other.example/"])
         .assert_error(1, "no configured service");
-    assert_eq!(harness.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox().count("requests"), 0);
 }
 
 #[test]
 fn config_says_who_set_what_and_shows_no_secret() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let file = "[masv]\nteam = \"from-file\"\n[fileverbs]\nrefresh_cookie = \"mine\"\n[profile.work.masv]\npassword = { command = [\"/bin/echo\", \"canary\"] }\n";
     harness.write_private_file("home/.config/keyferry/config.toml", file);
     let output = harness.keyferry(&["config"]);
@@ -173,7 +175,7 @@ fn config_says_who_set_what_and_shows_no_secret() {
 
 #[test]
 fn doctor_finds_nothing_wrong_and_can_be_shown_to_a_stranger() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let output = run_with_input(
         harness
             .program(KEYFERRY, &["doctor"])
@@ -214,8 +216,8 @@ fn doctor_finds_nothing_wrong_and_can_be_shown_to_a_stranger() {
     assert!(output.out.contains("http://proxy.example:3128"));
     assert_eq!(
         (
-            harness.sandbox.count("login"),
-            harness.sandbox.count("fileverbs_login")
+            harness.sandbox().count("login"),
+            harness.sandbox().count("fileverbs_login")
         ),
         (0, 0),
         "it logs in nowhere"
@@ -224,7 +226,7 @@ fn doctor_finds_nothing_wrong_and_can_be_shown_to_a_stranger() {
 
 #[test]
 fn doctor_names_what_is_wrong_and_what_mends_it() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let bad = |output: &ProgramOutput| {
         assert_eq!(output.code, Some(1), "{}", output.out);
         let object = json(output);
@@ -264,7 +266,7 @@ fn doctor_names_what_is_wrong_and_what_mends_it() {
         "{found:?}"
     );
     harness
-        .sandbox
+        .sandbox()
         .clock()
         .advance(std::time::Duration::from_secs(3600));
     let found = bad(&doctor(&[]));

@@ -7,9 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::programs::{HELPER, KEYFERRY, protocol_and_host};
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
 use keyferry_testing::skip;
-
-use crate::harness::{HELPER, Harness, KEYFERRY, ProgramOutput, run_with_input};
 
 /// Files that may lead a program astray, in the folder that it is in.
 const BAIT: [&str; 9] = [
@@ -102,12 +103,12 @@ fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_five_files(
     if skip::without_strace() {
         return;
     }
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     harness.write_private_file(
         "home/.config/keyferry/config.toml",
         "[masv]\nteam = \"x\"\n",
     );
-    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let question = protocol_and_host(harness.sandbox().fileverbs_url());
     let (cold, _) = traced(&harness, HELPER, &["get"], &question);
     bait(&harness);
     let (warm, calls) = traced(&harness, HELPER, &["get"], &question);
@@ -183,9 +184,9 @@ fn whatever_else_is_done_nothing_is_looked_for_in_a_hostile_folder() {
     if skip::without_strace() {
         return;
     }
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     bait(&harness);
-    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let question = protocol_and_host(harness.sandbox().fileverbs_url());
     let own = Path::new(HELPER).with_file_name("keyferry");
     for (program, arguments, input, programs) in [
         (HELPER, &["get"][..], question.as_str(), 2),

@@ -10,7 +10,9 @@ use std::process::{Child, Command};
 
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::{HELPER, Harness, KEYFERRY, SECRETS};
+use crate::programs::{HELPER, KEYFERRY};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::secrets::assert_no_secrets;
 
 /// A program at a terminal.
 pub(crate) struct TerminalSession {
@@ -101,7 +103,7 @@ const COLOUR: &str = "\u{1b}[";
 
 #[test]
 fn a_password_is_asked_for_without_echo() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let mut session = TerminalSession::start(
         harness
             .program_without_secrets(KEYFERRY, &["login", "masv"])
@@ -112,7 +114,7 @@ fn a_password_is_asked_for_without_echo() {
     session.expect(&format!(
         "Password for {} at {}: ",
         c::EMAIL,
-        harness.sandbox.masv_url()
+        harness.sandbox().masv_url()
     ));
     session.send(&format!("{}x\u{7f}\r", c::PASSWORD));
     let (seen, code) = session.end();
@@ -121,14 +123,12 @@ fn a_password_is_asked_for_without_echo() {
         seen.contains("logged in to masv") && seen.contains(COLOUR),
         "{seen:?}"
     );
-    SECRETS
-        .iter()
-        .for_each(|secret| assert!(!seen.contains(secret), "{seen:?}"));
+    assert_no_secrets(&seen);
 }
 
 #[test]
 fn ctrl_c_leaves_a_question_and_the_terminal_as_it_was() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let script = "\"$KEYFERRY\" login masv --email a@example.com; echo \"code $?\"; stty -a | grep -o -- '-*echo\\b' | head -1";
     let mut session = TerminalSession::start(
         harness
@@ -143,17 +143,21 @@ fn ctrl_c_leaves_a_question_and_the_terminal_as_it_was() {
         "{seen:?}"
     );
     assert!(
-        !seen.contains("half a pass") && harness.sandbox.count("requests") == 0,
+        !seen.contains("half a pass") && harness.sandbox().count("requests") == 0,
         "{seen:?}"
     );
 }
 
 #[test]
 fn the_git_door_asks_at_the_terminal_where_git_lets_it() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let script = format!(
         "printf 'protocol=http\\nhost={}\\npath=v1/user\\n' | \"$HELPER\" get > answer",
-        harness.sandbox.masv_url().strip_prefix("http://").unwrap()
+        harness
+            .sandbox()
+            .masv_url()
+            .strip_prefix("http://")
+            .unwrap()
     );
     let mut command = harness.program_without_secrets("bash", &["-c", &script]);
     command
@@ -173,7 +177,7 @@ fn the_git_door_asks_at_the_terminal_where_git_lets_it() {
 
 #[test]
 fn colour_is_for_terminals_that_want_it() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let look = |variables: &[(&str, &str)]| {
         let mut command = harness.program(KEYFERRY, &["status"]);
         let (seen, code) = TerminalSession::start(command.envs(variables.iter().copied())).end();
@@ -192,8 +196,8 @@ fn colour_is_for_terminals_that_want_it() {
 
 #[test]
 fn a_slow_answer_is_announced_after_a_second() {
-    let harness = Harness::new();
-    harness.sandbox.fault(keyferry_sandbox::Fault::slow(
+    let harness = Harness::watching_arguments();
+    harness.sandbox().fault(keyferry_sandbox::Fault::slow(
         std::time::Duration::from_millis(1600),
     ));
     let (seen, code) =
@@ -209,10 +213,10 @@ fn a_slow_answer_is_announced_after_a_second() {
 
 #[test]
 fn a_servers_words_steer_no_terminal() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let body = "{\"code\":1,\"message\":\"evil \\u001b[2J\\u0007\\u202ereversed\",\"errors\":[{\"msg\":\"\\u001b]0;x\\u0007\"}]}";
     for _ in 0..2 {
-        harness.sandbox.fault(keyferry_sandbox::Fault::new(
+        harness.sandbox().fault(keyferry_sandbox::Fault::new(
             keyferry_sandbox::FaultAction::Literal {
                 status: 401,
                 media_type: "application/json".into(),

@@ -7,8 +7,10 @@ use std::path::Path;
 use keyferry_sandbox::{Fault, FaultAction, credentials as c};
 use serde_json::{Value, json};
 
-use crate::harness::{HELPER, Harness, KEYFERRY, ProgramOutput, run_with_input};
+use crate::programs::{HELPER, KEYFERRY, Programs, protocol_and_host};
 use crate::terminal::TerminalSession;
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
 
 /// C0, DEL, C1, and what turns the direction of writing.
 const EVIL: &str =
@@ -31,8 +33,9 @@ fn assert_plain(output: &ProgramOutput) {
 /// Every command that may show something of what it was told, with the input that it reads.
 fn commands(harness: &Harness) -> Vec<(&'static str, Vec<String>, String)> {
     let package = format!("packages/{}", c::PACKAGE_ID);
-    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
-    let uri = json!({ "uri": format!("{}/v1/{package}", harness.sandbox.masv_url()) }).to_string();
+    let question = protocol_and_host(harness.sandbox().fileverbs_url());
+    let uri =
+        json!({ "uri": format!("{}/v1/{package}", harness.sandbox().masv_url()) }).to_string();
     let plain = [
         &["login", "masv"][..],
         &["login", "fileverbs"],
@@ -87,7 +90,7 @@ fn run(
 
 #[test]
 fn a_servers_words_reach_no_terminal_raw_by_any_command() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let response: Value = json!({
         "code": 1, "message": EVIL, "error": EVIL, "errors": [{ "msg": EVIL, "field": EVIL }], "detail": EVIL, "title": EVIL,
         "token": EVIL, "email": EVIL, "name": EVIL, "user": { "email": format!("a{EVIL}@example.com"), "name": EVIL },
@@ -102,7 +105,7 @@ fn a_servers_words_reach_no_terminal_raw_by_any_command() {
                     body: response.to_string(),
                 };
                 harness
-                    .sandbox
+                    .sandbox()
                     .fault(Fault::new(action).path(path).forever());
             }
             let output = run(
@@ -111,17 +114,17 @@ fn a_servers_words_reach_no_terminal_raw_by_any_command() {
                 &[("KEYFERRY_HTTP_TIMEOUT_MS", "1500".into())],
             );
             assert_plain(&output);
-            harness.sandbox.clear_faults();
+            harness.sandbox().clear_faults();
         }
     }
 }
 
 #[test]
 fn what_the_agent_says_of_its_user_is_shown_without_what_steers() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let user = json!({ "user": { "email": format!("ann{EVIL}@example.com") }, "teams": [{ "id": "1", "name": format!("team{EVIL}") }] });
     for words in [&["agent"][..], &["agent", "--json"]] {
-        harness.sandbox.fault(Fault::new(FaultAction::Literal {
+        harness.sandbox().fault(Fault::new(FaultAction::Literal {
             status: 200,
             media_type: "application/json".into(),
             body: user.to_string(),
@@ -137,10 +140,10 @@ fn what_the_agent_says_of_its_user_is_shown_without_what_steers() {
 
 #[test]
 fn arguments_come_back_without_what_steers() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let evil = format!("x{EVIL}");
     let long = format!("--{evil}");
-    let url = format!("{}/v1/packages/{evil}", harness.sandbox.masv_url());
+    let url = format!("{}/v1/packages/{evil}", harness.sandbox().masv_url());
     for words in [
         &[evil.as_str()][..],
         &[&long],
@@ -183,7 +186,7 @@ fn arguments_come_back_without_what_steers() {
 
 #[test]
 fn names_of_files_variables_and_settings_are_shown_without_what_steers() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let home = harness.path(&format!("home{}", EVIL.replace('\u{85}', "")));
     let file = home.join(".config/keyferry/config.toml");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -227,7 +230,7 @@ fn names_of_files_variables_and_settings_are_shown_without_what_steers() {
 
 #[test]
 fn a_terminal_sees_no_more_than_a_pipe() {
-    let harness = Harness::new();
+    let harness = Harness::watching_arguments();
     let response = json!({ "message": EVIL, "token": format!("x{EVIL}"), "user": { "email": EVIL }, "teams": [] }).to_string();
     for words in [
         &["header", "user"][..],
@@ -238,7 +241,7 @@ fn a_terminal_sees_no_more_than_a_pipe() {
         &["status"],
         &["explain", EVIL],
     ] {
-        harness.sandbox.fault(
+        harness.sandbox().fault(
             Fault::new(FaultAction::Literal {
                 status: 200,
                 media_type: "application/json".into(),
@@ -252,6 +255,6 @@ fn a_terminal_sees_no_more_than_a_pipe() {
             !seen.replace('\r', "").contains(steers),
             "{words:?}: {seen:?}"
         );
-        harness.sandbox.clear_faults();
+        harness.sandbox().clear_faults();
     }
 }

@@ -6,18 +6,18 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use keyferry_testing::child::{self, Ended};
+use keyferry_testing::child::{self, ProgramOutput};
 use keyferry_testing::files::file;
-use keyferry_testing::plugins::harness::PluginHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(300);
 
-fn check(harness: &PluginHarness, path: &Path) -> Ended {
+fn check(harness: &Harness, path: &Path) -> ProgramOutput {
     child::run(
-        &mut harness.program(KEYFERRY, &["plugin", "check", path.to_str().unwrap()]),
+        &mut harness.isolated_program(KEYFERRY, &["plugin", "check", path.to_str().unwrap()]),
         LIMIT,
     )
 }
@@ -35,7 +35,7 @@ fn page(language: &str) -> String {
 
 #[test]
 fn the_page_leads_from_an_empty_file_to_git() {
-    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let (harness, studio) = (Harness::new(), Studio::start());
     let plugin = harness.plugin_from_text("studio.c", &page("c"));
     let checked = check(&harness, &plugin);
     assert!(
@@ -54,7 +54,7 @@ fn the_page_leads_from_an_empty_file_to_git() {
         "credential",
         "fill",
     ];
-    let mut command = harness.program("git", &arguments);
+    let mut command = harness.isolated_program("git", &arguments);
     command
         .env("KEYFERRY_PLUGINS", &plugin)
         .env("KEYFERRY_STUDIO_URL", studio.url())
@@ -82,7 +82,7 @@ fn the_page_leads_from_an_empty_file_to_git() {
 /// The page's configuration is one, with the page's plugin.
 #[test]
 fn the_pages_configuration_is_read() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let plugin = harness.plugin_from_text("studio.c", &page("c"));
     let text = page("toml").replace(
         "/usr/local/lib/keyferry/studio.so",
@@ -90,7 +90,10 @@ fn the_pages_configuration_is_read() {
     );
     fs::create_dir_all(harness.path("home/.config/keyferry")).unwrap();
     fs::write(harness.path("home/.config/keyferry/config.toml"), text).unwrap();
-    let listed = child::run(&mut harness.program(KEYFERRY, &["plugin", "list"]), LIMIT);
+    let listed = child::run(
+        &mut harness.isolated_program(KEYFERRY, &["plugin", "list"]),
+        LIMIT,
+    );
     assert!(
         listed.status.success() && listed.err.is_empty(),
         "{}",
@@ -106,7 +109,7 @@ fn the_pages_configuration_is_read() {
 
 #[test]
 fn honest_plugins_pass() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     for name in ["template.c", "vault.c", "new.c", "reentrant.c", "canary.c"] {
         let checked = check(&harness, &harness.plugin(name, &["-D_GNU_SOURCE"]));
         assert!(
@@ -124,7 +127,7 @@ fn honest_plugins_pass() {
 
 #[test]
 fn a_report_says_what_is_wrong_at_which_step() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let small = |name: &str, body: &str| {
         let text = format!(
             "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {{\n\
@@ -225,7 +228,7 @@ fn a_report_says_what_is_wrong_at_which_step() {
 /// Words of a plugin's own, however they read, are as good as any.
 #[test]
 fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     for (name, words) in [
         ("rude.c", "my service misbehaves: it is out"),
         ("coy.c", "my service fails and does not say why"),
@@ -245,13 +248,13 @@ fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
 
 #[test]
 fn the_list_tells_what_is_there_and_what_is_left_out() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let (vault, old) = (
         harness.plugin("vault.c", &[]),
         harness.plugin_named("canary.c", "old.so", &["-DMAJOR=0"]),
     );
     let listed = |plugins: String, arguments: &[&str]| {
-        let mut command = harness.program(KEYFERRY, arguments);
+        let mut command = harness.isolated_program(KEYFERRY, arguments);
         command
             .env("KEYFERRY_PLUGINS", plugins)
             .env("KEYFERRY_VAULT_TOKEN", "canary-token");

@@ -9,10 +9,10 @@ use std::time::Duration;
 use keyferry::ffi::version::KEYFERRY_ABI_VERSION;
 use keyferry_sandbox::{Options, Sandbox};
 
-use keyferry_testing::child::{self, Ended};
+use keyferry_testing::child::{self, ProgramOutput};
 use keyferry_testing::compiler;
 use keyferry_testing::files::{beside, file};
-use keyferry_testing::plugins::harness::PluginHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 use keyferry_testing::skip;
 
@@ -21,14 +21,14 @@ const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(600);
 
 struct TemplateHarness {
-    harness: PluginHarness,
+    harness: Harness,
     studio: Studio,
     template: PathBuf,
 }
 
 impl TemplateHarness {
     fn new() -> Self {
-        let harness = PluginHarness::new();
+        let harness = Harness::new();
         let template = harness.plugin("template.c", &[]);
         Self {
             harness,
@@ -39,7 +39,7 @@ impl TemplateHarness {
 
     /// A program that is told of the plugin, its URL and its key.
     fn program(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = self.harness.program(program, arguments);
+        let mut command = self.harness.isolated_program(program, arguments);
         command
             .env("KEYFERRY_PLUGINS", &self.template)
             .env("KEYFERRY_TEMPLATE_URL", self.studio.url())
@@ -47,7 +47,7 @@ impl TemplateHarness {
         command
     }
 
-    fn keyferry(&self, arguments: &[&str]) -> Ended {
+    fn keyferry(&self, arguments: &[&str]) -> ProgramOutput {
         child::run(&mut self.program(KEYFERRY, arguments), LIMIT)
     }
 
@@ -247,7 +247,7 @@ fn compile_c_program(template: &TemplateHarness, flags: &[&str]) -> (PathBuf, Sa
     (program, Sandbox::start(Options::default()).unwrap())
 }
 
-fn run_c_program(runner: &[&str], arguments: &[&str], flags: &[&str]) -> Ended {
+fn run_c_program(runner: &[&str], arguments: &[&str], flags: &[&str]) -> ProgramOutput {
     let template = TemplateHarness::new();
     let (program, sandbox) = compile_c_program(&template, flags);
     let plugin = |source: &str| {
@@ -420,7 +420,7 @@ fn node_reaches_it_like_a_built_in_service() {
         std::fs::copy(source.path(), package.join("lib").join(source.file_name())).unwrap();
     }
     let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-npm");
-    let mut npm = template.harness.program(
+    let mut npm = template.harness.isolated_program(
         "npm",
         &[
             "install",

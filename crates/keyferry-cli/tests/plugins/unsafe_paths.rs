@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use keyferry_testing::child;
-use keyferry_testing::plugins::harness::PluginHarness;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::skip;
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 
 /// A plugin whose constructor leaves a file behind.
 struct CanaryHarness {
-    harness: PluginHarness,
+    harness: Harness,
     good: PathBuf,
 }
 
 impl CanaryHarness {
     fn new() -> Self {
-        let harness = PluginHarness::new();
+        let harness = Harness::new();
         fs::create_dir(harness.path("lib")).unwrap();
         let made = harness.plugin_named("canary.c", "made.so", &[]);
         let good = harness.path("lib/canary.so");
@@ -32,7 +32,9 @@ impl CanaryHarness {
     fn request_token(&self, plugins: &str, change: impl FnOnce(&mut Command)) -> (bool, String) {
         let marker = self.harness.path("song");
         let _ = fs::remove_file(&marker);
-        let mut command = self.harness.program(KEYFERRY, &["header", "canary:x"]);
+        let mut command = self
+            .harness
+            .isolated_program(KEYFERRY, &["header", "canary:x"]);
         command
             .env("KEYFERRY_PLUGINS", plugins)
             .env("KEYFERRY_CANARY", &marker);
@@ -219,7 +221,7 @@ fn a_foreign_owner_is_refused_of_file_and_folder() {
 /// never a song of what is not whole.
 #[test]
 fn no_damage_to_a_file_brings_the_host_down() {
-    let harness = PluginHarness::new();
+    let harness = Harness::new();
     let whole = fs::read(harness.plugin("canary.c", &[])).unwrap();
     let spoiled = harness.path("spoiled.so");
     let load = |bytes: &[u8]| {

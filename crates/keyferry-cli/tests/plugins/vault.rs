@@ -11,7 +11,8 @@ use keyferry::error::ErrorKind;
 use keyferry::session::Session;
 use serde_json::{Value, json};
 
-use keyferry_testing::plugins::harness::{PluginHarness, header};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::plugins::compile::header;
 use keyferry_testing::plugins::server::{ReceivedRequest, Reply, Server, reply};
 
 const TOKEN: &str = "bao-root-canary";
@@ -56,14 +57,14 @@ fn answer(request: &ReceivedRequest) -> Reply {
 }
 
 struct VaultHarness {
-    harness: PluginHarness,
+    harness: Harness,
     plugin: PathBuf,
     server: Server,
 }
 
 impl VaultHarness {
     fn new() -> Self {
-        let harness = PluginHarness::new();
+        let harness = Harness::new();
         let plugin = harness.plugin("vault.c", &[]);
         Self {
             harness,
@@ -73,14 +74,14 @@ impl VaultHarness {
     }
 
     fn open(&self, text: &str) -> Session {
-        let path = self.harness.path("config.toml");
         let head = format!(
             "plugins = '{}'\nstore = 'memory'\nvault.url = '{}'\n",
             self.plugin.display(),
             self.server.url
         );
-        fs::write(&path, head + text).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let path = self
+            .harness
+            .write_private_file("config.toml", &(head + text));
         Session::open(Config::load(Some(&path), Arc::new(|_| None)).unwrap()).unwrap()
     }
 }

@@ -1,4 +1,4 @@
-//! A sandbox, a directory with a store and a home, and worker processes that use them.
+//! The store of a harness, and worker processes that use it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -8,52 +8,63 @@ use std::time::{Duration, Instant};
 
 use keyferry::config::Environment;
 use keyferry::stores::file::FileStore;
-use keyferry_sandbox::{Clock, Options, Sandbox};
-use tempfile::TempDir;
+use keyferry_testing::harness::Harness;
 
 /// 2026-07-01T00:00:00Z: the time of the sandbox and the workers.
 pub(crate) const START_MS: i64 = 1_782_864_000_000;
 /// The longest that a worker may run.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
-pub(crate) struct StoreHarness {
-    folder: TempDir,
-    pub(crate) sandbox: Sandbox,
+/// Creates a harness at [`START_MS`].
+pub(crate) fn new_harness() -> Harness {
+    Harness::at(START_MS * 1000)
 }
 
+/// A process that runs a task of [`worker`](crate::worker).
 pub(crate) struct Worker {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
-impl StoreHarness {
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("home")).unwrap();
-        let sandbox = Sandbox::start(Options {
-            clock: Clock::manual(START_MS),
-            ..Options::default()
-        })
-        .unwrap();
-        Self { folder, sandbox }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
+/// A store below the harness, and processes that share it.
+pub(crate) trait StoreProcesses {
     /// The store, opened by this process.
-    pub(crate) fn store(&self) -> FileStore {
+    fn store(&self) -> FileStore;
+
+    fn setting(&self) -> String;
+
+    /// The files in a directory of the store.
+    fn names(&self, folder: &str) -> Vec<String>;
+
+    /// The file of the only token in the store.
+    fn token_file(&self) -> PathBuf;
+
+    /// Gives a program its task and the harness's environment, and no other variable.
+    fn set_environment<'a>(&self, command: &'a mut Command, task: &str) -> &'a mut Command;
+
+    /// The command of a worker that is not started yet.
+    fn command(&self, task: &str) -> Command;
+
+    fn worker(&self, task: &str) -> Worker;
+
+    /// Runs a worker to its end, and gives its output.
+    fn run(&self, task: &str) -> Vec<String>;
+
+    /// Runs many workers that begin at the same moment, and gives the output of each.
+    fn run_together(&self, count: usize, task: &str) -> Vec<Vec<String>>;
+}
+
+impl StoreProcesses for Harness {
+    fn store(&self) -> FileStore {
         FileStore::new(&self.setting(), &empty_environment())
     }
 
-    pub(crate) fn setting(&self) -> String {
+    fn setting(&self) -> String {
         format!("file:{}", self.path("store").display())
     }
 
-    /// The files in a directory of the store.
-    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
+    fn names(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path("store").join(folder))
             .into_iter()
             .flatten();
@@ -64,57 +75,37 @@ impl StoreHarness {
         names
     }
 
-    /// The file of the only token in the store.
-    pub(crate) fn token_file(&self) -> PathBuf {
+    fn token_file(&self) -> PathBuf {
         let names = self.names("tokens");
         assert_eq!(names.len(), 1, "{names:?}");
         self.path("store/tokens").join(&names[0])
     }
 
-    /// Gives a program its task and the harness's environment, and no other variable.
-    pub(crate) fn set_environment<'a>(
-        &self,
-        command: &'a mut Command,
-        task: &str,
-    ) -> &'a mut Command {
-        command
-            .env_clear()
-            .current_dir(self.folder.path())
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        command.envs(
-            self.sandbox
-                .variables()
-                .into_iter()
-                .filter(|(name, _)| !name.starts_with('#')),
-        );
-        let now_us = self.sandbox.clock().now_unix_ms() * 1000;
-        command
-            .env("HOME", self.path("home"))
-            .env("KEYFERRY_STORE", self.setting());
-        command
+    fn set_environment<'a>(&self, command: &'a mut Command, task: &str) -> &'a mut Command {
+        let now_us = self.sandbox().clock().now_unix_ms() * 1000;
+        self.isolate(command)
+            .envs(self.variables())
+            .env("KEYFERRY_STORE", self.setting())
             .env("KEYFERRY_ACT", task)
             .env("KEYFERRY_ACT_NOW_US", now_us.to_string())
     }
 
-    /// The command of a worker that is not started yet.
-    pub(crate) fn command(&self, task: &str) -> Command {
+    fn command(&self, task: &str) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(ARGUMENTS);
         self.set_environment(&mut command, task);
         command
     }
 
-    pub(crate) fn worker(&self, task: &str) -> Worker {
+    fn worker(&self, task: &str) -> Worker {
         Worker::start(&mut self.command(task))
     }
 
-    /// Runs a worker to its end, and gives its output.
-    pub(crate) fn run(&self, task: &str) -> Vec<String> {
+    fn run(&self, task: &str) -> Vec<String> {
         self.worker(task).finish()
     }
 
-    /// Runs many workers that begin at the same moment, and gives the output of each.
-    pub(crate) fn run_together(&self, count: usize, task: &str) -> Vec<Vec<String>> {
+    fn run_together(&self, count: usize, task: &str) -> Vec<Vec<String>> {
         let mut workers: Vec<_> = (0..count).map(|_| self.worker(task)).collect();
         workers
             .iter_mut()

@@ -3,40 +3,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use keyferry::config::Config;
 use keyferry::error::Error;
-use keyferry::secret::Secret;
 use keyferry::session::Session;
-use tempfile::TempDir;
 
 use crate::compiler;
 use crate::files::file;
+use crate::harness::Harness;
+use crate::settings::try_config;
 
-/// A temporary directory for plugins and a home directory, removed on drop. Plugins that were
-/// loaded from it stay loaded.
-pub struct PluginHarness {
-    folder: TempDir,
-}
-
-impl Default for PluginHarness {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl PluginHarness {
-    pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("home")).unwrap();
-        Self { folder }
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
+impl Harness {
     /// Compiles a plugin of `c-tests/plugins`, with warnings as errors.
     pub fn plugin(&self, source: &str, defines: &[&str]) -> PathBuf {
         self.plugin_named(source, &source.replace(".c", ".so"), defines)
@@ -73,45 +50,28 @@ impl PluginHarness {
     }
 
     /// Opens a session with these plugins and settings and with the store in memory.
-    pub fn session(&self, plugins: &[&Path], settings: &[(&str, &str)]) -> Session {
-        self.try_session(plugins, settings).unwrap()
+    pub fn plugin_session(&self, plugins: &[&Path], settings: &[(&str, &str)]) -> Session {
+        self.try_plugin_session(plugins, settings).unwrap()
     }
 
-    pub fn try_session(
+    pub fn try_plugin_session(
         &self,
         plugins: &[&Path],
         settings: &[(&str, &str)],
     ) -> Result<Session, Error> {
         Session::open(config(plugins, settings)?)
     }
-
-    /// Returns a command that inherits only `PATH` from this process's environment.
-    pub fn program(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_clear()
-            .current_dir(self.folder.path())
-            .env("HOME", self.path("home"));
-        command
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("LC_ALL", "C.UTF-8")
-            .env("KEYFERRY_STORE", "memory");
-        command
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_TERMINAL_PROMPT", "0");
-        command
-    }
 }
 
+/// Returns a configuration with these plugins and settings.
 pub fn config(plugins: &[&Path], settings: &[(&str, &str)]) -> Result<Config, Error> {
-    let mut config = Config::new();
     let paths: Vec<_> = plugins.iter().map(|path| path.to_str().unwrap()).collect();
-    config.set("plugins", Secret::new(paths.join(":")))?;
-    settings
-        .iter()
-        .try_for_each(|(key, value)| config.set(key, Secret::from(*value)))?;
-    Ok(config)
+    // The settings of a plugin are unknown until the plugin is set.
+    try_config(
+        [("plugins", paths.join(":").as_str())]
+            .into_iter()
+            .chain(settings.iter().copied()),
+    )
 }
 
 /// Returns a token's headers, one per line.

@@ -1,13 +1,14 @@
-//! The harness of these tests: a sandbox, configurations for it, and a plain socket for the calls
-//! that tokens are for.
+//! Configurations for the sandbox, and what each test of a service checks.
 
 use std::time::{Duration, Instant};
 
-use keyferry_sandbox::{Options, Sandbox, Service, credentials as c};
+use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
 use crate::secret_leaks;
 use keyferry_testing::c_api::{Config, Error, Result, Session, Token};
 use keyferry_testing::http;
+use keyferry_testing::secrets::leaks;
+use keyferry_testing::settings::{LOGIN, ServiceUrls, TEAM};
 
 /// What each request may take where a test doesn't say; far more than anything needs here.
 pub(crate) const AMPLE_TIMEOUT_MS: u32 = 20_000;
@@ -19,44 +20,31 @@ pub(crate) fn sandbox() -> Sandbox {
     Sandbox::start(Options::default()).unwrap()
 }
 
-/// The base URLs of the three services.
-pub(crate) trait ServiceUrls {
-    fn url_of(&self, service: Service) -> &str;
-}
-
-impl ServiceUrls for Sandbox {
-    fn url_of(&self, service: Service) -> &str {
-        match service {
-            Service::Masv => self.masv_url(),
-            Service::Agent => self.agent_url(),
-            Service::FileVerbs => self.fileverbs_url(),
-        }
-    }
-}
-
-/// A configuration with the services' URLs and nothing else.
-pub(crate) fn config_for(urls: &dyn ServiceUrls) -> Config {
+/// Returns a configuration with the services' URLs and no credentials.
+pub(crate) fn config_for(at: &dyn ServiceUrls) -> Config {
     Config::new()
-        .set("masv.url", urls.url_of(Service::Masv))
-        .set("agent.url", urls.url_of(Service::Agent))
-        .set("fileverbs.url", urls.url_of(Service::FileVerbs))
+        .set_all(at.urls())
         .set("http.timeout_ms", &AMPLE_TIMEOUT_MS.to_string())
 }
 
-/// E-mail and password for MASV and its agent, both keys for FileVerbs.
+/// Returns a configuration with the e-mail address and password for MASV and its agent, and both
+/// keys for FileVerbs.
 pub(crate) fn with_login(at: &dyn ServiceUrls) -> Config {
-    config_for(at)
-        .set("masv.email", c::EMAIL)
-        .set("masv.password", c::PASSWORD)
-        .set("fileverbs.secret_key", c::SECRET_KEY)
-        .set("fileverbs.api_key", c::FV_API_KEY)
+    config_for(at).set_all(LOGIN)
 }
 
-/// An API key for MASV, and its team.
+/// Returns the URL of FileVerbs and both keys for it.
+pub(crate) fn fileverbs_settings(sandbox: &Sandbox) -> [(&'static str, &str); 3] {
+    [
+        ("fileverbs.url", sandbox.fileverbs_url()),
+        ("fileverbs.secret_key", c::SECRET_KEY),
+        ("fileverbs.api_key", c::FV_API_KEY),
+    ]
+}
+
+/// Returns a configuration with an API key for MASV, and its team.
 pub(crate) fn with_key(at: &dyn ServiceUrls) -> Config {
-    config_for(at)
-        .set("masv.api_key", c::API_KEY)
-        .set("masv.team", c::TEAM_ID)
+    config_for(at).set_all([("masv.api_key", c::API_KEY), TEAM])
 }
 
 pub(crate) fn package(id: &str) -> String {
@@ -70,7 +58,7 @@ pub(crate) fn link(id: &str, secret: &str) -> String {
 /// Makes the call that a token is for, with exactly its header.
 pub(crate) fn call_with_token(base: &str, token: &Token, (method, path, body): (&str, &str, &str)) {
     let (name, value) = token.header();
-    let status = http::send(base, method, path, &[(&name, &value)], body).status;
+    let status = http::send(base, method, path, &[(name, value)], body).status;
     assert!(
         (200..300).contains(&status),
         "{method} {path} with {name}: {status}"
@@ -81,7 +69,7 @@ pub(crate) fn call_with_token(base: &str, token: &Token, (method, path, body): (
 /// remedy, and no secret in it.
 pub(crate) fn check_message(error: &Error, secrets: &[&str]) {
     let said = &error.message;
-    assert!(!secret_leaks::leaks(said, secrets), "a secret in: {said}");
+    assert!(!leaks(said, secrets), "a secret in: {said}");
     assert!(
         said.len() > 20
             && said.len() < 500

@@ -1,136 +1,82 @@
-//! A sandbox and its sessions; one clock for both where time matters.
+//! Sessions of a sandbox: through the C ABI, or on a manual clock that the sandbox follows.
 
 use std::mem::MaybeUninit;
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use keyferry::clock::Clock;
-use keyferry::config::Config;
 use keyferry::error::ErrorKind;
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
-use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry_sandbox::{self, Sandbox, credentials as made};
+use keyferry_testing::c_api;
+use keyferry_testing::harness::Harness;
 use keyferry_testing::http::claims;
-use serde_json::Value;
-
-use crate::c;
+use keyferry_testing::settings::{config, settings};
 
 pub(crate) const SECOND: i64 = 1_000_000;
 /// When the manual clock begins: in January 2027.
-const START_US: i64 = 1_800_000_000 * SECOND;
-/// No test waits longer for anything.
+pub(crate) const START_US: i64 = 1_800_000_000 * SECOND;
+/// The longest that a test waits for anything.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// Sandbox and session on one manual clock.
-pub(crate) struct World {
-    pub(crate) sandbox: Sandbox,
-    pub(crate) clock: Clock,
-    pub(crate) session: Session,
-}
-
-/// A sandbox on the machine's clock.
+/// Starts a sandbox on the machine's clock.
 pub(crate) fn sandbox() -> Sandbox {
     Sandbox::start(keyferry_sandbox::Options::default()).unwrap()
 }
 
-/// The settings that lead to a sandbox, with e-mail, password and both keys of FileVerbs.
-pub(crate) fn settings(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
-    let all = [
-        ("masv.url", sandbox.masv_url()),
-        ("masv.email", made::EMAIL),
-        ("masv.password", made::PASSWORD),
-        ("masv.team", made::TEAM_ID),
-        ("agent.url", sandbox.agent_url()),
-        ("fileverbs.url", sandbox.fileverbs_url()),
-        ("fileverbs.secret_key", made::SECRET_KEY),
-        ("fileverbs.api_key", made::FV_API_KEY),
-    ];
-    all.map(|(key, value)| (key, value.to_owned())).to_vec()
-}
-
-/// The same with some in place of others; an empty value leaves one out.
-pub(crate) fn settings_but(
-    sandbox: &Sandbox,
-    but: &[(&'static str, &str)],
-) -> Vec<(&'static str, String)> {
-    let mut all = settings(sandbox);
-    all.retain(|(key, _)| but.iter().all(|(other, _)| key != other));
-    all.extend(
-        but.iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(key, value)| (*key, (*value).to_owned())),
-    );
-    all
-}
-
-/// A session through the C ABI.
-pub(crate) fn open(sandbox: &Sandbox) -> c::Session {
+/// Opens a session through the C ABI.
+pub(crate) fn open(sandbox: &Sandbox) -> c_api::Session {
     open_but(sandbox, &[])
 }
 
-/// A session through the C ABI with other settings.
-pub(crate) fn open_but(sandbox: &Sandbox, but: &[(&'static str, &str)]) -> c::Session {
-    let settings = settings_but(sandbox, but);
-    let settings: Vec<_> = settings
-        .iter()
-        .map(|(key, value)| (*key, value.as_str()))
-        .collect();
-    c::open(&settings)
+/// Opens a session through the C ABI, with some settings in place of others.
+pub(crate) fn open_but(sandbox: &Sandbox, but: &[(&str, &str)]) -> c_api::Session {
+    c_api::Config::new().set_all(settings(sandbox, but)).open()
 }
 
-/// A session that shows this clock.
-pub(crate) fn session_at(
-    clock: &Clock,
-    sandbox: &Sandbox,
-    but: &[(&'static str, &str)],
-) -> Session {
-    let mut config = Config::new();
-    settings_but(sandbox, but)
-        .into_iter()
-        .for_each(|(key, value)| config.set(key, Secret::new(value)).unwrap());
-    Session::open_with(
-        config,
-        Options {
-            clock: clock.clone(),
-            ..Options::default()
-        },
-    )
-    .unwrap()
+/// Opens a session on this clock, with some settings in place of others.
+pub(crate) fn session_at(clock: &Clock, sandbox: &Sandbox, but: &[(&str, &str)]) -> Session {
+    let options = Options {
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    Session::open_with(config(settings(sandbox, but)), options).unwrap()
 }
 
-impl World {
+/// A session and a sandbox on one manual clock.
+pub(crate) struct TimedSession {
+    pub(crate) harness: Harness,
+    pub(crate) session: Session,
+}
+
+impl TimedSession {
     pub(crate) fn new() -> Self {
         Self::but(&[])
     }
 
-    /// A world with other settings.
-    pub(crate) fn but(but: &[(&'static str, &str)]) -> Self {
-        let clock = Clock::manual(START_US);
-        let theirs = clock.clone();
-        let clock_of_sandbox =
-            keyferry_sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
-        let sandbox = Sandbox::start(keyferry_sandbox::Options {
-            clock: clock_of_sandbox,
-            ..Default::default()
-        })
-        .unwrap();
-        let session = session_at(&clock, &sandbox, but);
-        Self {
-            sandbox,
-            clock,
-            session,
-        }
+    /// Opens a session with some settings in place of others.
+    pub(crate) fn but(but: &[(&str, &str)]) -> Self {
+        let harness = Harness::at(START_US);
+        let session = session_at(harness.clock(), harness.sandbox(), but);
+        Self { harness, session }
     }
 
-    /// Moves the clock of both.
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        self.harness.sandbox()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        self.harness.clock()
+    }
+
     pub(crate) fn pass_s(&self, seconds: i64) {
-        self.clock.advance_us(seconds * SECOND);
+        self.harness.pass_s(seconds);
     }
 
     pub(crate) fn now_s(&self) -> i64 {
-        self.clock.now_us() / SECOND
+        self.clock().now_us() / SECOND
     }
 
     pub(crate) fn token(&self, resource: &str) -> Result<Token, ErrorKind> {
@@ -148,7 +94,7 @@ impl World {
         self.session.token_for(&request).map_err(|error| error.kind)
     }
 
-    /// A header line as `peek` gives it.
+    /// Returns the header line that `peek` writes.
     #[expect(unsafe_code, reason = "reads back what a peek has written")]
     pub(crate) fn peek(&self, resource: &str) -> Result<String, ErrorKind> {
         let mut out = [MaybeUninit::new(0_u8); 2048];
@@ -178,7 +124,7 @@ impl World {
     }
 }
 
-/// Runs `work` in so many threads that begin together, and gives what each gave.
+/// Runs `work` in this many threads that begin together, and returns what each returned.
 pub(crate) fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let (barrier, work) = (Barrier::new(threads), &work);
     std::thread::scope(|scope| {
@@ -198,7 +144,7 @@ pub(crate) fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync
     })
 }
 
-/// The resource of the team's package of this number, from 1.
+/// Returns the resource of the team's package of this number, from 1.
 pub(crate) fn package(number: usize) -> String {
     format!("packages/{}", package_id(number))
 }
@@ -207,7 +153,7 @@ pub(crate) fn package_id(number: usize) -> String {
     format!("01J0SANDB0XPACKAGE{number:08}")
 }
 
-/// Panics unless a token is one for the resource, by what the sandbox wrote into it.
+/// Panics unless the claims of a token are those of the resource.
 pub(crate) fn assert_is_for(resource: &str, header: &str, value: &str) {
     let claims = claims(value);
     let parts: Vec<&str> = resource.split(['/', '?']).collect();
