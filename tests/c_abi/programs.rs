@@ -170,7 +170,7 @@ fn every_program_is_run() {
     let here = include_str!("programs.rs");
     let elsewhere = [
         include_str!("loading.rs"),
-        include_str!("../../crates/keyferry-cli/tests/plugins/cli.rs"),
+        include_str!("../../crates/keyferry-cli/tests/plugins/template.rs"),
     ]
     .concat();
     for entry in std::fs::read_dir(files::file("c-tests")).unwrap() {

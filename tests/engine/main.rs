@@ -15,15 +15,15 @@
 )]
 
 mod chaos;
-mod flights;
+mod clock_skew;
+mod freshness;
 mod json;
-mod life;
-mod logins;
+mod negative_cache;
 mod peek;
 mod persistence;
-mod rejects;
+mod rejections;
 mod retries;
 mod sessions;
-mod skew;
-mod waits;
-mod windows;
+mod shutdown;
+mod single_flight;
+mod timeouts;

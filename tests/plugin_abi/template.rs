@@ -22,6 +22,25 @@ fn open(harness: &Harness, studio: &Studio, more: &[(&str, &str)]) -> Session {
     harness.plugin_session(&[&harness.plugin("template.c", &[])], &settings)
 }
 
+/// Opens a session on a manual clock that begins now, and returns both.
+fn open_on_manual_clock(harness: &Harness, studio: &Studio) -> (Session, Clock) {
+    let config = config(
+        &[&harness.plugin("template.c", &[])],
+        &[("template.url", studio.url()), ("template.key", KEY)],
+    )
+    .unwrap();
+    let clock = Clock::manual(now_s() * 1_000_000);
+    let session = Session::open_with(
+        config,
+        Options {
+            clock: clock.clone(),
+            refreshes_in_background: false,
+        },
+    )
+    .unwrap();
+    (session, clock)
+}
+
 #[test]
 fn one_token_serves_all_urls_and_an_item_has_its_own() {
     let (harness, studio) = (Harness::new(), Studio::start());
@@ -79,20 +98,7 @@ fn a_hundred_callers_make_one_login() {
 #[test]
 fn a_token_is_renewed_by_what_it_came_with() {
     let (harness, studio) = (Harness::new(), Studio::start());
-    let config = config(
-        &[&harness.plugin("template.c", &[])],
-        &[("template.url", studio.url()), ("template.key", KEY)],
-    )
-    .unwrap();
-    let clock = Clock::manual(now_s() * 1_000_000);
-    let session = Session::open_with(
-        config,
-        Options {
-            clock: clock.clone(),
-            refreshes_in_background: false,
-        },
-    )
-    .unwrap();
+    let (session, clock) = open_on_manual_clock(&harness, &studio);
     assert_eq!(
         header(&session, "template:library").unwrap(),
         "Authorization: Bearer studio-1"
@@ -125,20 +131,7 @@ fn a_token_is_renewed_by_what_it_came_with() {
 #[test]
 fn a_present_token_serves_on_while_the_service_is_down() {
     let (harness, studio) = (Harness::new(), Studio::start());
-    let config = config(
-        &[&harness.plugin("template.c", &[])],
-        &[("template.url", studio.url()), ("template.key", KEY)],
-    )
-    .unwrap();
-    let clock = Clock::manual(now_s() * 1_000_000);
-    let session = Session::open_with(
-        config,
-        Options {
-            clock: clock.clone(),
-            refreshes_in_background: false,
-        },
-    )
-    .unwrap();
+    let (session, clock) = open_on_manual_clock(&harness, &studio);
     header(&session, "template:library").unwrap();
     let Studio { server, .. } = studio;
     drop(server);

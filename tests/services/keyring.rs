@@ -10,7 +10,7 @@ use keyferry::error::ErrorKind;
 use keyferry::session::Session;
 use keyferry_testing::skip;
 
-use crate::process;
+use keyferry_testing::own_process::run_in_own_process;
 
 const CALLERS: usize = 12;
 
@@ -29,7 +29,7 @@ fn a_mute_keyring_holds_all_callers_up_once() {
         ("DBUS_SESSION_BUS_ADDRESS", address.as_str()),
         ("CONFIGURED_BY", file.to_str().unwrap()),
     ];
-    process::run_in_own_process("keyring::callers_of_a_keyring_that_is_mute", &variables);
+    run_in_own_process("keyring::callers_of_a_keyring_that_is_mute", &variables);
 }
 
 #[test]

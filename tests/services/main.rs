@@ -6,7 +6,6 @@
     reason = "a test that can't go on fails where it stands"
 )]
 
-mod agent;
 mod checks;
 mod clocks;
 mod faults;
@@ -14,9 +13,9 @@ mod fileverbs;
 mod keyring;
 mod links;
 mod masv;
+mod masv_agent;
 mod memory;
 mod origins;
-mod process;
 mod proxies;
 mod redirects;
 mod resource_paths;

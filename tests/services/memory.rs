@@ -12,7 +12,8 @@ use keyferry_sandbox::{Sandbox, Service};
 use crate::checks;
 use crate::faults::{self, Column};
 use crate::rows::{self, Row};
-use crate::{process, table};
+use crate::table;
+use keyferry_testing::own_process::run_in_own_process;
 use keyferry_testing::settings::ServiceUrls;
 
 const MAX_GROWTH_BYTES: usize = 4 << 20;
@@ -86,7 +87,7 @@ fn the_whole_table_costs_less_than_four_mebibytes() {
     std::thread::scope(|scope| {
         scope.spawn(|| serve(&listener, &all));
         let variables = [("TABLE_AT", address.as_str()), ("TABLE_PLACES", &urls)];
-        process::run_in_own_process("memory::the_table_in_a_process_of_its_own", &variables);
+        run_in_own_process("memory::the_table_in_a_process_of_its_own", &variables);
     });
 }
 

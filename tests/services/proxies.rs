@@ -4,8 +4,9 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::{Options, Sandbox};
 
 use crate::redirects::Sink;
-use crate::{checks, process, rows, secret_leaks, table};
+use crate::{checks, rows, secret_leaks, table};
 use keyferry_testing::c_api::Error;
+use keyferry_testing::own_process::run_in_own_process;
 
 const PROXY_VARIABLES: [&str; 10] = [
     "HTTP_PROXY",
@@ -30,7 +31,7 @@ fn proxies_of_the_environment_see_nothing_that_goes_to_loopback() {
             .map(|name| (*name, proxy.as_str()))
             .collect();
         variables.extend([("NO_PROXY", ""), ("no_proxy", "")]);
-        process::run_in_own_process(
+        run_in_own_process(
             "proxies::all_exchanges_in_an_environment_with_proxies",
             &variables,
         );
@@ -104,9 +105,9 @@ fn a_proxy_in_capitals_is_used_and_every_spelling_of_this_machine_is_not() {
         ("NO_PROXY", ""),
         ("no_proxy", ""),
     ];
-    process::run_in_own_process("proxies::this_machine_in_other_spellings", &variables);
+    run_in_own_process("proxies::this_machine_in_other_spellings", &variables);
     sink.check();
-    process::run_in_own_process("proxies::a_cloud_host_by_a_proxy_in_capitals", &variables);
+    run_in_own_process("proxies::a_cloud_host_by_a_proxy_in_capitals", &variables);
     // The greeting of SOCKS 5.
     assert_eq!(sink.first_byte(), Some(5));
 }
@@ -122,10 +123,10 @@ fn a_cgi_programs_proxy_is_used_or_an_error() {
         ("NO_PROXY", ""),
         ("no_proxy", ""),
     ];
-    process::run_in_own_process("proxies::a_cloud_host_by_a_proxy_in_capitals", &by_proxy);
+    run_in_own_process("proxies::a_cloud_host_by_a_proxy_in_capitals", &by_proxy);
     assert_eq!(sink.first_byte(), Some(5));
     let broken = [("REQUEST_METHOD", "POST"), ("HTTPS_PROXY", "http://[::1")];
-    process::run_in_own_process(
+    run_in_own_process(
         "proxies::a_proxy_that_nobody_can_use_is_not_passed_by",
         &broken,
     );
@@ -144,7 +145,7 @@ fn an_empty_exception_hides_no_other() {
             ("NO_PROXY", exceptions[0]),
             ("no_proxy", exceptions[1]),
         ];
-        process::run_in_own_process("proxies::a_host_that_is_an_exception", &variables);
+        run_in_own_process("proxies::a_host_that_is_an_exception", &variables);
     }
     sink.check();
 }
@@ -167,14 +168,14 @@ const UNUSABLE_PROXIES: [&str; 10] = [
 fn a_proxy_that_can_not_be_read_is_an_error_and_not_passed_by() {
     for (at, broken) in UNUSABLE_PROXIES.iter().enumerate() {
         let name = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"][at % 4];
-        process::run_in_own_process(
+        run_in_own_process(
             "proxies::a_proxy_that_nobody_can_use_is_not_passed_by",
             &[(name, *broken)],
         );
     }
     // An empty variable is none, and hides no other.
     let hidden = [("HTTPS_PROXY", ""), ("https_proxy", "http://[::1")];
-    process::run_in_own_process(
+    run_in_own_process(
         "proxies::a_proxy_that_nobody_can_use_is_not_passed_by",
         &hidden,
     );
@@ -186,7 +187,7 @@ fn a_proxy_without_a_scheme_or_behind_an_empty_variable_is_used() {
         [("HTTPS_PROXY", "127.0.0.1:1"), ("ALL_PROXY", "")],
         [("HTTPS_PROXY", ""), ("https_proxy", "http://127.0.0.1:1")],
     ] {
-        process::run_in_own_process(
+        run_in_own_process(
             "proxies::a_cloud_host_by_a_proxy_that_is_not_there",
             &variables,
         );

@@ -10,6 +10,7 @@ pub mod documents;
 pub mod files;
 pub mod harness;
 pub mod http;
+pub mod own_process;
 pub mod plugins;
 mod program_output;
 pub mod secrets;

@@ -6,16 +6,16 @@
     reason = "a test that can't go on fails where it stands"
 )]
 
-mod commands;
+mod args;
 mod curl;
 mod documents;
 mod exec;
-mod fetch;
 mod file_store;
 mod get;
 mod git;
+mod git_fetch;
+mod git_hostile;
 mod git_protocol;
-mod hostile;
 mod keyring;
 mod login;
 mod programs;

@@ -1,18 +1,17 @@
 //! What an author of a plugin has: the page, the conformance test and the list.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
-use keyferry_testing::child::{self, ProgramOutput};
+use keyferry_testing::child::{self, ProgramOutput, run_with_input};
 use keyferry_testing::files::file;
 use keyferry_testing::harness::Harness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
+use crate::git_credential;
+
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
-const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(300);
 
 fn check(harness: &Harness, path: &Path) -> ProgramOutput {
@@ -43,39 +42,20 @@ fn the_page_leads_from_an_empty_file_to_git() {
         "{}",
         checked.said()
     );
-    let helper = format!("credential.helper={HELPER}");
-    let arguments = [
-        "-c",
-        "credential.helper=",
-        "-c",
-        &helper,
-        "-c",
-        "credential.useHttpPath=true",
-        "credential",
-        "fill",
-    ];
-    let mut command = harness.isolated_program("git", &arguments);
+    let mut command = harness.isolated_program("git", &[]);
     command
+        .args(git_credential("fill"))
         .env("KEYFERRY_PLUGINS", &plugin)
         .env("KEYFERRY_STUDIO_URL", studio.url())
         .env("KEYFERRY_STUDIO_KEY", KEY);
-    let mut git = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    git.stdin
-        .take()
-        .unwrap()
-        .write_all(format!("url={}/v1/library.git\n\n", studio.url()).as_bytes())
-        .unwrap();
-    let said = git.wait_with_output().unwrap();
-    let out = String::from_utf8(said.stdout).unwrap();
+    let url = format!("url={}/v1/library.git\n\n", studio.url());
+    let filled = run_with_input(&mut command, &url);
     assert!(
-        said.status.success()
-            && out.contains("password=studio-1\n")
-            && out.contains("password_expiry_utc="),
-        "{out}"
+        filled.status.success()
+            && filled.out.contains("password=studio-1\n")
+            && filled.out.contains("password_expiry_utc="),
+        "{}",
+        filled.said()
     );
 }
 

@@ -3,6 +3,22 @@
 #![cfg(target_os = "linux")]
 
 mod author;
-mod cli;
-mod unsafe_paths;
+mod path_check;
+mod template;
 mod vault;
+
+/// Returns the arguments with which git asks nothing but keyferry's helper for a credential.
+fn git_credential(operation: &str) -> [String; 8] {
+    let helper = env!("CARGO_BIN_EXE_git-credential-keyferry");
+    [
+        "-c",
+        "credential.helper=",
+        "-c",
+        &format!("credential.helper={helper}"),
+        "-c",
+        "credential.useHttpPath=true",
+        "credential",
+        operation,
+    ]
+    .map(str::to_owned)
+}

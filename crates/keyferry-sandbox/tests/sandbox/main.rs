@@ -13,6 +13,6 @@ mod documents;
 mod faults;
 mod fileverbs;
 mod masv;
-mod packages;
-mod serving;
+mod masv_packages;
+mod server;
 mod tokens;

@@ -1,23 +1,23 @@
 //! The template's service through the doors: C, git, curl and scripts. Not a line of keyferry knows
 //! of it.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use keyferry::ffi::version::KEYFERRY_ABI_VERSION;
 use keyferry_sandbox::{Options, Sandbox};
 
-use keyferry_testing::child::{self, ProgramOutput};
+use keyferry_testing::child::{self, ProgramOutput, run_with_input};
 use keyferry_testing::compiler;
 use keyferry_testing::files::{beside, file};
 use keyferry_testing::harness::Harness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 use keyferry_testing::skip;
 
+use crate::git_credential;
+
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
-const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(600);
 
 struct TemplateHarness {
@@ -61,36 +61,11 @@ impl TemplateHarness {
         input: &str,
         variables: &[(&str, &str)],
     ) -> (bool, String) {
-        let helper = format!("credential.helper={HELPER}");
-        let arguments = [
-            "-c",
-            "credential.helper=",
-            "-c",
-            &helper,
-            "-c",
-            "credential.useHttpPath=true",
-            "credential",
-            word,
-        ];
-        let mut command = self.program("git", &arguments);
+        let mut command = self.program("git", &[]);
+        command.args(git_credential(word));
         command.envs(variables.iter().copied());
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        let ended = child.wait_with_output().unwrap();
-        (
-            ended.status.success(),
-            String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned(),
-        )
+        let ended = run_with_input(&mut command, input);
+        (ended.status.success(), ended.out + &ended.err)
     }
 }
 

@@ -1,44 +1,23 @@
 //! A session's end, and what it leaves in the process. Counted in a process of its own, where no
 //! other test makes noise.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use keyferry::ffi::status::KEYFERRY_E_NO_RESPONSE;
 use keyferry_sandbox::{Fault, FaultAction};
 use keyferry_testing::c_api;
+use keyferry_testing::own_process::run_in_own_process;
 
 use crate::sessions::{self, LONG, TimedSession, package, together};
 
-/// Runs an ignored test of this file alone.
-fn alone(name: &str) {
-    let program = std::env::current_exe().unwrap();
-    let arguments = [
-        "--exact",
-        name,
-        "--ignored",
-        "--test-threads=1",
-        "--nocapture",
-    ];
-    let done = Command::new(program).args(arguments).output().unwrap();
-    let (out, error) = (
-        String::from_utf8_lossy(&done.stdout),
-        String::from_utf8_lossy(&done.stderr),
-    );
-    assert!(
-        done.status.success() && out.contains("1 passed"),
-        "{out}\n{error}"
-    );
-}
-
 #[test]
 fn a_session_with_hung_flights_ends_within_a_second_and_leaves_no_thread() {
-    alone("life::hung");
+    run_in_own_process("shutdown::hung", &[]);
 }
 
 #[test]
 fn two_hundred_sessions_leave_nothing_behind() {
-    alone("life::cycles");
+    run_in_own_process("shutdown::cycles", &[]);
 }
 
 fn threads() -> usize {
