@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use keyferry_sandbox::{Options, Sandbox};
 use keyferry_testing::files::{beside, file};
+use keyferry_testing::harness::Harness;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -24,32 +24,17 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let folder = tempfile::tempdir()?;
-    let library = beside("libkeyferry.so");
-    check_is_released(&library)?;
-    std::os::unix::fs::symlink(&library, folder.path().join("libkeyferry.so.0"))?;
-    std::os::unix::fs::symlink(&library, folder.path().join("libkeyferry.so"))?;
-    let plugin = plugin(folder.path())?;
-    let sandbox = Sandbox::start(Options::default())?;
+    check_is_released(&beside("libkeyferry.so"))?;
+    let harness = Harness::with_library();
+    let plugin = plugin(harness.folder())?;
     for name in ["load", "hit", "stall"] {
-        let program = compile(name, folder.path())?;
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("LD_LIBRARY_PATH", folder.path())
-            .env("HOME", folder.path());
-        command.envs(
-            sandbox
-                .variables()
-                .into_iter()
-                .filter(|(name, _)| !name.starts_with('#')),
-        );
-        command
-            .env("KEYFERRY_STORE", "memory")
-            .env("TEST_CONTROL_URL", sandbox.masv_url())
+        let mut command = Command::new(compile(name, &harness)?);
+        harness
+            .set_test_environment(&mut command)
+            .env("LD_LIBRARY_PATH", harness.path("lib"))
             .env("HIT_PLUGIN", &plugin);
         if name == "load" {
-            command.arg(folder.path().join("libkeyferry.so.0"));
+            command.arg(harness.path("lib/libkeyferry.so.0"));
         }
         // The first load reads the library from the disk, so `load` runs 5 times.
         for _ in 0..if name == "load" { 5 } else { 1 } {
@@ -101,12 +86,12 @@ fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-fn compile(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
-    let program = folder.join(name);
+fn compile(name: &str, harness: &Harness) -> Result<PathBuf, Failure> {
+    let program = harness.path(name);
     let status = compiler()?
         .arg(file(&format!("benches/{name}.c")))
         .arg(format!("-I{}", file("include").display()))
-        .arg(format!("-L{}", folder.display()))
+        .arg(format!("-L{}", harness.path("lib").display()))
         .args(["-o".as_ref(), program.as_os_str()])
         .args([
             "-Wall",
