@@ -15,12 +15,12 @@ use keyferry_testing::harness::Harness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 use keyferry_testing::settings::environment;
 
-struct SettingsHarness {
+struct PluginSettings {
     harness: Harness,
     plugin: PathBuf,
 }
 
-impl SettingsHarness {
+impl PluginSettings {
     fn new() -> Self {
         let harness = Harness::new();
         let plugin = harness.plugin("template.c", &[]);
@@ -63,7 +63,7 @@ impl SettingsHarness {
 
 #[test]
 fn file_variables_and_profiles_have_their_say() {
-    let (home, one, two) = (SettingsHarness::new(), Studio::start(), Studio::start());
+    let (home, one, two) = (PluginSettings::new(), Studio::start(), Studio::start());
     let key = KEY.replace('"', "\\\"");
     let file = format!(
         "plugins = 'PLUGIN'\n[template]\nurl = '{}'\nkey = \"{key}\"\n",
@@ -132,7 +132,7 @@ fn file_variables_and_profiles_have_their_say() {
 
 #[test]
 fn what_no_plugin_declares_is_refused() {
-    let home = SettingsHarness::new();
+    let home = PluginSettings::new();
     let head = "plugins = 'PLUGIN'\n";
     let assert_refused = |text: &str, hint: &str| {
         home.assert_refused(
@@ -230,7 +230,7 @@ fn a_program_sets_them_once_it_has_named_the_plugin() {
             .kind,
         ErrorKind::Config
     );
-    let home = SettingsHarness::new();
+    let home = PluginSettings::new();
     config
         .set("plugins", Secret::from(home.plugin.to_str().unwrap()))
         .unwrap();

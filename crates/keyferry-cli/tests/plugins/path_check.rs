@@ -12,12 +12,12 @@ use keyferry_testing::skip;
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 
 /// A plugin whose constructor leaves a file behind.
-struct CanaryHarness {
+struct CanaryPlugin {
     harness: Harness,
     good: PathBuf,
 }
 
-impl CanaryHarness {
+impl CanaryPlugin {
     fn new() -> Self {
         let harness = Harness::new();
         fs::create_dir(harness.path("lib")).unwrap();
@@ -69,14 +69,14 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[test]
 fn a_plugin_at_a_safe_path_is_loaded() {
-    let canary = CanaryHarness::new();
+    let canary = CanaryPlugin::new();
     let (ran, said) = canary.request_token(canary.good(), |_| ());
     assert!(ran && said.contains("X-Token: canary"), "{said}");
 }
 
 #[test]
 fn twelve_unsafe_paths_run_no_constructor() {
-    let canary = CanaryHarness::new();
+    let canary = CanaryPlugin::new();
     let harness = &canary.harness;
     let at = |name: &str| harness.path(name).to_str().unwrap().to_owned();
     let copy = |name: &str| {
@@ -145,7 +145,7 @@ fn twelve_unsafe_paths_run_no_constructor() {
 
 #[test]
 fn what_is_no_plugin_of_this_machine_runs_no_constructor() {
-    let canary = CanaryHarness::new();
+    let canary = CanaryPlugin::new();
     let harness = &canary.harness;
     let whole = fs::read(&canary.good).unwrap();
     let write_plugin = |name: &str, bytes: &[u8]| {
@@ -206,7 +206,7 @@ fn a_foreign_owner_is_refused_of_file_and_folder() {
     if skip::without_root() {
         return;
     }
-    let canary = CanaryHarness::new();
+    let canary = CanaryPlugin::new();
     let (other, file) = (Some(65534), canary.harness.path("theirs/canary.so"));
     fs::create_dir(canary.harness.path("theirs")).unwrap();
     fs::copy(&canary.good, &file).unwrap();

@@ -20,13 +20,13 @@ use crate::git_credential;
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 const LIMIT: Duration = Duration::from_secs(600);
 
-struct TemplateHarness {
+struct TemplatePlugin {
     harness: Harness,
     studio: Studio,
     template: PathBuf,
 }
 
-impl TemplateHarness {
+impl TemplatePlugin {
     fn new() -> Self {
         let harness = Harness::new();
         let template = harness.plugin("template.c", &[]);
@@ -71,7 +71,7 @@ impl TemplateHarness {
 
 #[test]
 fn git_fills_in_the_plugins_token() {
-    let template = TemplateHarness::new();
+    let template = TemplatePlugin::new();
     let url = template.studio.url();
     let (filled, said) = template.git(&format!("url={url}/v1/library.git\n\n"));
     assert!(
@@ -104,7 +104,7 @@ fn git_fills_in_the_plugins_token() {
 
 #[test]
 fn what_git_rejects_is_forgotten_and_what_it_approves_is_left_alone() {
-    let template = TemplateHarness::new();
+    let template = TemplatePlugin::new();
     let store = [("KEYFERRY_STORE", "file")];
     let url = format!("url={}/v1/library.git\n", template.studio.url());
     let fill = || {
@@ -148,7 +148,7 @@ fn scripts_get_its_header_and_curl_uses_it() {
     if skip::without(&["curl"]) {
         return;
     }
-    let template = TemplateHarness::new();
+    let template = TemplatePlugin::new();
     let url = format!("{}/v1/library", template.studio.url());
     for (word, expected) in [
         ("header", "Authorization: Bearer studio-1\n"),
@@ -183,7 +183,7 @@ fn scripts_get_its_header_and_curl_uses_it() {
 
 #[test]
 fn one_login_serves_many_commands() {
-    let template = TemplateHarness::new();
+    let template = TemplatePlugin::new();
     for _ in 0..4 {
         let mut command = template.program(KEYFERRY, &["header", "template:library"]);
         let ended = child::run(command.env("KEYFERRY_STORE", "file"), LIMIT);
@@ -198,7 +198,7 @@ fn one_login_serves_many_commands() {
 }
 
 /// The C program that the door is for, with its library and its environment.
-fn compile_c_program(template: &TemplateHarness, flags: &[&str]) -> (PathBuf, Sandbox) {
+fn compile_c_program(template: &TemplatePlugin, flags: &[&str]) -> (PathBuf, Sandbox) {
     let lib = template.harness.path("lib");
     std::fs::create_dir(&lib).unwrap();
     for name in [
@@ -223,7 +223,7 @@ fn compile_c_program(template: &TemplateHarness, flags: &[&str]) -> (PathBuf, Sa
 }
 
 fn run_c_program(runner: &[&str], arguments: &[&str], flags: &[&str]) -> ProgramOutput {
-    let template = TemplateHarness::new();
+    let template = TemplatePlugin::new();
     let (program, sandbox) = compile_c_program(&template, flags);
     let plugin = |source: &str| {
         template
@@ -302,7 +302,7 @@ fn host_and_plugins_are_clean_under_the_address_sanitizer() {
 }
 
 /// The parts of a binding, and the library that it finds beside them.
-fn link_package(template: &TemplateHarness, from: &str, parts: &[&str], library: &str) -> PathBuf {
+fn link_package(template: &TemplatePlugin, from: &str, parts: &[&str], library: &str) -> PathBuf {
     let to = template.harness.path(from);
     std::fs::create_dir_all(&to).unwrap();
     for part in parts {
@@ -315,7 +315,7 @@ fn link_package(template: &TemplateHarness, from: &str, parts: &[&str], library:
 }
 
 /// The token is fetched once and shown twice: by header, and by token object.
-fn assert_reached(template: &TemplateHarness, command: &mut Command) {
+fn assert_reached(template: &TemplatePlugin, command: &mut Command) {
     let ended = child::run(command, LIMIT);
     assert!(
         ended.status.success() && ended.err.is_empty(),
@@ -343,7 +343,7 @@ fn python_reaches_it_like_a_built_in_service() {
     if skip::without(&["python3"]) {
         return;
     }
-    let template = TemplateHarness::new();
+    let template = TemplatePlugin::new();
     let sources = std::fs::read_dir(file("bindings/python/keyferry"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
@@ -374,7 +374,7 @@ fn node_reaches_it_like_a_built_in_service() {
     if skip::without(&["node", "npm"]) {
         return;
     }
-    let template = TemplateHarness::new();
+    let template = TemplatePlugin::new();
     let library = format!(
         "native/linux-{}/libkeyferry.so",
         if cfg!(target_arch = "aarch64") {

@@ -56,13 +56,13 @@ fn answer(request: &ReceivedRequest) -> Reply {
     }
 }
 
-struct VaultHarness {
+struct VaultPlugin {
     harness: Harness,
     plugin: PathBuf,
     server: Server,
 }
 
-impl VaultHarness {
+impl VaultPlugin {
     fn new() -> Self {
         let harness = Harness::new();
         let plugin = harness.plugin("vault.c", &[]);
@@ -92,7 +92,7 @@ fn api_key(what: &str) -> String {
 
 #[test]
 fn a_secret_of_another_service_comes_from_the_vault() {
-    let vault = VaultHarness::new();
+    let vault = VaultPlugin::new();
     let session = vault.open(&api_key("studio/masv#api_key"));
     assert_eq!(
         header(&session, "user").unwrap(),
@@ -116,7 +116,7 @@ fn a_secret_of_another_service_comes_from_the_vault() {
 
 #[test]
 fn without_a_token_it_logs_in_with_the_approle() {
-    let vault = VaultHarness::new();
+    let vault = VaultPlugin::new();
     let session = vault
         .open("vault.role_id = 'role'\nvault.secret_id = 'secret-canary'\nmasv.api_key = { plugin = ['vault', 'studio/masv#api_key'] }\n");
     assert_eq!(
@@ -144,7 +144,7 @@ fn without_a_token_it_logs_in_with_the_approle() {
 
 #[test]
 fn what_the_vault_does_not_give_is_named_without_a_secret() {
-    let vault = VaultHarness::new();
+    let vault = VaultPlugin::new();
     for (what, hint) in [
         ("studio/masv#nothing", "has no such field"),
         ("studio/other#x", "has no such entry"),
@@ -179,7 +179,7 @@ fn what_the_vault_does_not_give_is_named_without_a_secret() {
 
 #[test]
 fn a_wrong_secret_id_is_sent_once() {
-    let vault = VaultHarness::new();
+    let vault = VaultPlugin::new();
     let session =
         vault.open("vault.role_id = 'role'\nvault.secret_id = 'wrong'\nmasv.api_key = { plugin = ['vault', 'studio/masv#api_key'] }\n");
     for _ in 0..10 {
@@ -195,14 +195,14 @@ fn a_wrong_secret_id_is_sent_once() {
 
 #[test]
 fn a_vault_that_is_down_is_told_as_such_and_not_stormed() {
-    let VaultHarness {
+    let VaultPlugin {
         harness,
         plugin,
         server,
-    } = VaultHarness::new();
+    } = VaultPlugin::new();
     let url = server.url.clone();
     drop(server);
-    let vault = VaultHarness {
+    let vault = VaultPlugin {
         harness,
         plugin,
         server: Server::start(|_| reply(503, "")),
@@ -232,7 +232,7 @@ fn a_vault_that_is_down_is_told_as_such_and_not_stormed() {
 fn a_vault_with_another_clock_is_believed_about_its_own_time() {
     let ahead_s = 7200;
     let (harness, plugin) = {
-        let vault = VaultHarness::new();
+        let vault = VaultPlugin::new();
         (vault.harness, vault.plugin)
     };
     let server = Server::start(move |request| {
@@ -246,7 +246,7 @@ fn a_vault_with_another_clock_is_believed_about_its_own_time() {
         ));
         answer
     });
-    let vault = VaultHarness {
+    let vault = VaultPlugin {
         harness,
         plugin,
         server,
@@ -268,7 +268,7 @@ fn a_vault_with_another_clock_is_believed_about_its_own_time() {
 /// can be had.
 #[test]
 fn commands_have_a_vaults_secret_too() {
-    let vault = VaultHarness::new();
+    let vault = VaultPlugin::new();
     let folder = vault.harness.path("home/.config/keyferry");
     fs::create_dir_all(&folder).unwrap();
     let gone = vault.harness.path("gone.so");
