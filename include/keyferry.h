@@ -27,6 +27,9 @@
  *              KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_NOT_CONFIGURED.
  *            - A function that needs a plugin which could not be loaded returns KEYFERRY_E_PLUGIN or
  *              KEYFERRY_E_UNSAFE_FILE.
+ *   Refresh  A token with an expiry has two refresh windows. In the advisory window, about the last 20 % of its lifetime, a
+ *            call returns the cached token, and a background thread refreshes it. In the mandatory window, about the last
+ *            5 %, a call waits for the refresh. docs/behaviour.md has the exact lengths.
  *   Source   Names the service documentation or standard that specifies what the function does. "keyferry" means that no
  *            other document specifies the function.
  *   Fork     In a forked child, a call with a session or request that was created before the fork returns
@@ -445,8 +448,9 @@ void keyferry_text_free(char *text);
 keyferry_status keyferry_error_status(const keyferry_error *error);
 
 /**
- * Returns the error message for people: the cause, the file, setting or other item that caused it,
- * and the remedy. The message is one line of UTF-8 without a full stop at the end.
+ * Returns the error message for people. It says what is wrong and what to do about it, and names the
+ * affected item, such as a file or a setting. It is one line of UTF-8 without a full stop at the
+ * end.
  *
  * @param error  NULL gives NULL
  *
@@ -578,7 +582,8 @@ keyferry_status keyferry_config_set(keyferry_config *config,
                                     keyferry_error **error_out);
 
 /**
- * Frees a configuration. Sessions that were opened with it have copied their settings.
+ * Frees a configuration. A session that was opened with it keeps working: it has a copy
+ * of the settings.
  *
  * @param config  NULL does nothing. Taken.
  *
@@ -615,7 +620,8 @@ keyferry_status keyferry_request_new(const char *resource, keyferry_request **re
  * `keyferry_token_expires_unix_s` gives its expiry.
  *
  * @param request      the request
- * @param min_valid_s  seconds; with 0, the default, only keyferry's own refresh windows apply
+ * @param min_valid_s  seconds; with 0, the default, keyferry refreshes the token only in its refresh windows (see
+ *                     "Refresh" at the top of this file)
  * @param error_out    receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL
@@ -976,8 +982,9 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
 /**
  * Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL.
  *
- * Does not read the store and makes no network request. Allocates memory only for links and for
- * URLs in an unusual spelling. The first use of the default session opens it, which reads the
+ * Does not read the store and makes no network request. Allocates memory only for a link, and for a
+ * URL that keyferry must normalize, such as one with upper-case letters in its host or with
+ * percent-encoded characters. The first use of the default session opens it, which reads the
  * configuration.
  *
  * When the token becomes due for a refresh, one call of this function returns
@@ -1331,8 +1338,8 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
                                    keyferry_error **error_out);
 
 /**
- * Creates a MASV account through an old MASV Transfer Agent and signs in to it. Only the
- * application calls this function; keyferry never does so by itself.
+ * Creates a MASV account through an old MASV Transfer Agent, which then signs in to
+ * this account. Only the application calls this function; keyferry never does so by itself.
  *
  * Sends a request to the agent, never through a proxy. Does not use the cache.
  *

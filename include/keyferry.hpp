@@ -284,7 +284,8 @@ public:
                        [&](auto out, auto failure) { return keyferry_request_new(resource.c_str(), out, failure); }),
                    keyferry_request_free) {}
 
-    /// Sets how long the token must stay valid. With 0 or a negative value, only keyferry's own refresh windows apply.
+    /// Sets how long the token must stay valid. With 0 or a negative value, keyferry refreshes the token only in
+    /// its refresh windows (see "Refresh" in keyferry.h).
     request &min_valid(std::chrono::seconds duration) {
         return apply([&](auto object, auto failure) { return keyferry_request_set_min_valid_s(object, clamp(duration.count()), failure); });
     }
@@ -339,7 +340,8 @@ private:
 /// A session: configuration, services, cache and store.
 ///
 /// Errors: each function lists its own. Functions also throw KEYFERRY_E_FORKED if the session was opened before a fork.
-/// Ownership: owns the C object. Tokens stay valid after the session is destroyed. No call may use a session while it is destroyed.
+/// Ownership: owns the C object. Tokens stay valid after the session is destroyed. No other thread may use a session while its
+/// destructor runs.
 /// Threads: [any].
 class session {
 public:
@@ -382,9 +384,10 @@ public:
     }
 
     /// Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL. Sets `length` to the length of the
-    /// line. Does not read the store and makes no network request. Allocates memory only for links and for URLs in an unusual spelling. The
-    /// first use of the default session opens it. Never throws: it returns the status of keyferry_session_peek. Wipe the buffer whatever
-    /// the status is, because it may contain bytes of a token.
+    /// line. Does not read the store and makes no network request. Allocates memory only for a link, and for a URL that keyferry must
+    /// normalize, such as one with upper-case letters in its host or with percent-encoded characters. The first use of the default session
+    /// opens it. Never throws: it returns the status of keyferry_session_peek. Wipe the buffer whatever the status is, because it may
+    /// contain bytes of a token.
     keyferry_status peek(const char *resource, char *buffer, std::size_t capacity, std::size_t &length) const noexcept {
         return keyferry_session_peek(get(), resource, buffer, capacity, &length);
     }

@@ -13,17 +13,18 @@
  *   Entry    A plugin is a shared object that exports one constant, `keyferry_plugin_entry`. The host reads the ABI version from the
  *            file before it loads the file. It loads no file without an entry, and never unloads a plugin.
  *   Growth   The fields of a published table never change. A new feature gets a new extension id, or new fields after the last field
- *            of a table. `struct_size` is the size of a table in bytes. The host reads no byte beyond that size, and a plugin must
- *            not do so either.
+ *            of a table. `struct_size` is the size of a table in bytes. Neither the host nor a plugin may read a byte beyond that
+ *            size.
  *   Strings  Strings are UTF-8 and end in NUL. They contain no CR, LF or other control character, and have at most
  *            KEYFERRY_PLUGIN_MAX_TEXT_BYTES bytes. When a plugin passes a string, the function of the host copies it.
  *            Strings and buffers from the host are valid until the call ends; the host then wipes them.
  *   Codes    Functions return a keyferry_plugin_status. A plugin or host that returns a number not listed here breaks the rules.
  *   Calls    The host gives each call an id, which is valid until the call returns or times out. With any other id, a function of the
  *            host has no effect and returns KEYFERRY_PLUGIN_E_INVALID_CALL.
- *   Time     A call has a timeout, `http.timeout_ms`. Time spent in functions of the host does not count. The host abandons a call
- *            that exceeds the timeout, and the call fails. After four abandoned calls, the host does not call the plugin again until
- *            one of them returns.
+ *   Time     A call of `init`, `deinit` or `get_extension` times out after 5 seconds, any other call after the time in the setting
+ *            `http.timeout_ms`. The time that `get_setting` and `exchange` take does not count: the host limits it separately. A call
+ *            that times out fails, and the host no longer waits for it. While four such calls have not returned, the host does not
+ *            call the plugin again.
  *   Trust    A plugin runs in the same process as the host. It MUST NOT call the functions of keyferry.h in a call: they would return
  *            KEYFERRY_E_REENTRANT. It MUST NOT end the process, let an exception or a longjmp leave a call, or change signals, the
  *            locale or the working directory.
@@ -304,7 +305,10 @@ typedef struct {
  * - follows no redirect, and uses https except for connections to this machine;
  * - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
  *   response;
- * - retries a failed GET, and no other request that may have reached the service;
+ * - retries a GET at most twice, if it failed temporarily;
+ * - retries a login (see `exchange`) that is not a GET once, if no part of it was sent, or if a 429
+ *   response asks for a retry within 2 seconds;
+ * - retries no other request;
  * - remembers rejected secrets for a while, in all processes, and does not send them again during
  *   that time;
  * - drops log messages and error messages that contain a secret of the call.
@@ -399,7 +403,7 @@ typedef struct {
    */
   keyferry_plugin_status (*set_renewal_secret)(keyferry_plugin_call call, const char *renewal_secret);
   /**
-   * Sets the secret that `get` returns.
+   * Passes a secret to the host, in a call of `get` of a `keyferry_plugin_secret_source`.
    *
    * Threads: [any]
    */
@@ -445,13 +449,13 @@ typedef struct {
  * The type of the constant `keyferry_plugin_entry`, which every plugin exports.
  *
  * A plugin MUST
- * - export a symbol with exactly this name, as constant data: the host reads its numbers before any
- *   code of the plugin runs;
+ * - export a symbol with exactly this name, as constant data: the host reads `abi_major`,
+ *   `abi_minor` and `struct_size` from the file before any code of the plugin runs;
  * - have a name of 1 to 32 lower-case letters and digits that begins with a letter, does not begin
  *   with `http`, and is not `profile`, `store`, `plugins` or the name of a built-in service;
  * - declare in `settings` every setting that it reads: the host gives it no other setting;
- * - return from every function, whatever the network does: every function of the host that may
- *   block returns when the call times out;
+ * - return from every function before the call times out. The functions of the host always return,
+ *   because the host limits the time that they take;
  * - stop using the strings and buffers of a call when the call ends, and store no secret.
  *
  * A plugin SHOULD
@@ -639,7 +643,7 @@ typedef struct {
  * `get` each time it needs the secret, and neither caches nor stores the secret.
  *
  * A source MUST
- * - define the names that WHAT can be, and fail with an error message for any other name;
+ * - define the names of its secrets, and fail with an error message for any other name;
  * - pass the complete secret to `set_secret` before it returns `KEYFERRY_PLUGIN_OK`;
  * - not prompt: there may be no user at a terminal.
  *
@@ -655,7 +659,8 @@ typedef struct {
    */
   uint32_t reserved;
   /**
-   * Gets a secret. `secret_name` is WHAT.
+   * Gets a secret and passes it to `set_secret`. `secret_name` is the name of the secret: the
+   * second string in the value of the setting.
    *
    * Threads: [call]
    */
@@ -714,7 +719,7 @@ typedef struct {
 #define KEYFERRY_PLUGIN_E_UNAVAILABLE 9
 
 /**
- * The response of the service is not what it documents.
+ * The response of the service does not follow the documentation of the service.
  */
 #define KEYFERRY_PLUGIN_E_BAD_RESPONSE 10
 

@@ -97,7 +97,7 @@ pub enum PluginFault {
 /// # fn main() -> Result<(), keyferry::Error> {
 /// let session = Session::open(Config::new())?;
 /// let error = session.token("https://example.com/").unwrap_err();
-/// assert_eq!(error.kind, ErrorKind::UnknownService); // another library may know the URL
+/// assert_eq!(error.kind, ErrorKind::UnknownService);
 /// assert!(error.message().starts_with("the URL belongs to no configured service"));
 /// # Ok(())
 /// # }

@@ -191,7 +191,7 @@ fn refuse_inside() -> Result<()> {
         Inside::Nothing => Ok(()),
         Inside::Sink => Err(Error::new(
             ErrorKind::Reentrant,
-            "keyferry was called from its own log function; pass the message to another thread",
+            "keyferry was called from its own log function; pass the log message to another thread",
         )),
         Inside::Plugin => Err(Error::new(
             ErrorKind::Reentrant,

@@ -71,7 +71,7 @@ impl Secret {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
                 format!(
-                    "{name} is longer than {MAX_VALUE_BYTES} bytes, the limit for a header value; copy it again"
+                    "{name} is longer than {MAX_VALUE_BYTES} bytes, the limit for a header value; check that it is the right value"
                 ),
             ));
         }

@@ -49,8 +49,8 @@ export interface TokenOptions {
   /**
    * How many milliseconds the token must remain valid.
    *
-   * By default keyferry's refresh windows apply. If the service issues tokens with a shorter life,
-   * the newest one is returned.
+   * By default keyferry refreshes a token only shortly before its expiry (docs/behaviour.md). If
+   * the service issues tokens with a shorter life, the newest one is returned.
    */
   minValid?: number;
   /** `read`, `write` or `manage`. By default the resource determines the access. */

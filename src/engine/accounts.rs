@@ -1,7 +1,8 @@
 //! The accounts, the services of each, and the service that a resource belongs to.
 //!
-//! A URL in its usual spelling is matched without allocation. A URL with any unusual byte is parsed
-//! by the `url` crate. Both ways end in the same [`Service::classify`], and a test checks that they
+//! A URL in its normal form is matched without allocation. Any other URL is parsed by the `url`
+//! crate, for example one with upper-case letters in its host or with bytes that are not in
+//! [`resource::PLAIN`]. Both ways end in the same [`Service::classify`], and a test checks that they
 //! agree.
 
 use std::sync::Arc;

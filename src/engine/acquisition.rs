@@ -33,7 +33,8 @@ pub struct Acquisition {
     pub caller_timeout: Option<Duration>,
     /// How long the token must stay valid.
     pub min_valid: Duration,
-    /// The owner of the token, if it is not the owner that the configuration names.
+    /// A fingerprint that identifies the token's user, if this is not the user that the
+    /// configuration names.
     pub owner: Option<Fingerprint>,
 }
 
@@ -122,8 +123,9 @@ pub fn link_key(
         .link(resolved.target.id, state.fingerprints().of(&parts)))
 }
 
-/// Returns the key of the package that a link opens, if this process knows it. If it knows no
-/// link's package, it computes no fingerprint, because a fingerprint needs the store's key.
+/// Returns the key of the package that a link opens, if this process has already opened the link. If
+/// it has opened no link at all, returns `None` without computing the link's fingerprint, because
+/// that would read the store's key.
 ///
 /// # Errors
 /// Returns the errors of [`link_key`].
@@ -146,7 +148,7 @@ pub fn no_header(service: &str) -> Error {
     Error::new(
         ErrorKind::NoHeader,
         format!(
-            "{service} needs no header: the program itself keeps the session; send the request as it is"
+            "{service} needs no header, because it keeps the session itself; send the request without one"
         ),
     )
 }

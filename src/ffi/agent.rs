@@ -93,8 +93,8 @@ pub unsafe extern "C" fn masv_agent_sign_in(
     })
 }
 
-/// Creates a MASV account through an old MASV Transfer Agent and signs in to it. Only the
-/// application calls this function; keyferry never does so by itself.
+/// Creates a MASV account through an old MASV Transfer Agent, which then signs in to
+/// this account. Only the application calls this function; keyferry never does so by itself.
 ///
 /// Sends a request to the agent, never through a proxy. Does not use the cache.
 ///

@@ -138,7 +138,8 @@ pub unsafe extern "C" fn keyferry_config_set(
     })
 }
 
-/// Frees a configuration. Sessions that were opened with it have copied their settings.
+/// Frees a configuration. A session that was opened with it keeps working: it has a copy
+/// of the settings.
 ///
 /// @param config  NULL does nothing. Taken.
 ///

@@ -45,8 +45,9 @@ pub extern "C" fn keyferry_error_status(error: Option<&keyferry_error>) -> keyfe
     })
 }
 
-/// Returns the error message for people: the cause, the file, setting or other item that caused it,
-/// and the remedy. The message is one line of UTF-8 without a full stop at the end.
+/// Returns the error message for people. It says what is wrong and what to do about it, and names the
+/// affected item, such as a file or a setting. It is one line of UTF-8 without a full stop at the
+/// end.
 ///
 /// @param error  NULL gives NULL
 ///

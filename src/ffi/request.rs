@@ -100,7 +100,8 @@ pub unsafe extern "C" fn keyferry_request_new(
 /// `keyferry_token_expires_unix_s` gives its expiry.
 ///
 /// @param request      the request
-/// @param min_valid_s  seconds; with 0, the default, only keyferry's own refresh windows apply
+/// @param min_valid_s  seconds; with 0, the default, keyferry refreshes the token only in its refresh windows (see
+///                     "Refresh" at the top of this file)
 /// @param error_out    receives the details of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL

@@ -183,8 +183,9 @@ pub extern "C" fn keyferry_session_cached(
 
 /// Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL.
 ///
-/// Does not read the store and makes no network request. Allocates memory only for links and for
-/// URLs in an unusual spelling. The first use of the default session opens it, which reads the
+/// Does not read the store and makes no network request. Allocates memory only for a link, and for a
+/// URL that keyferry must normalize, such as one with upper-case letters in its host or with
+/// percent-encoded characters. The first use of the default session opens it, which reads the
 /// configuration.
 ///
 /// When the token becomes due for a refresh, one call of this function returns

@@ -175,7 +175,7 @@ pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
     (
         KEYFERRY_E_REENTRANT,
         Some(ErrorKind::Reentrant),
-        c"keyferry was called from a log callback or a plugin; pass the message to another thread",
+        c"keyferry was called from a log callback or a plugin; in a log callback, pass the log message to another thread; in a plugin, call the functions of the host",
     ),
     (
         KEYFERRY_E_PANIC,

@@ -86,7 +86,7 @@ pub unsafe fn optional_secret(text: *const c_char, name: &'static str) -> Result
 pub fn check_length(text: &str, name: &str) -> Result<()> {
     if text.len() > MAX_VALUE_BYTES {
         let what = format!(
-            "{name} is longer than {MAX_VALUE_BYTES} bytes, the limit of any service; copy it again"
+            "{name} is longer than {MAX_VALUE_BYTES} bytes, the longest value that a service accepts; check that it is the right value"
         );
         return Err(Error::new(ErrorKind::InvalidValue, what));
     }

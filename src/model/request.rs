@@ -25,8 +25,9 @@ use crate::secret::Secret;
 pub struct Request {
     /// A URL, a path such as `packages/ID`, or `SERVICE:PATH` such as `fileverbs:bearer`.
     pub resource: String,
-    /// The minimum time for which the token must still be valid. 0 means the default refresh
-    /// windows.
+    /// The minimum time for which the token must still be valid. keyferry refreshes a token that
+    /// expires sooner. With 0, it refreshes the token only shortly before the expiry, in the refresh
+    /// windows that docs/behaviour.md describes.
     pub min_valid: Duration,
     /// The access that the token must allow. `None` means the access that the resource implies.
     pub access: Option<Access>,

@@ -151,7 +151,9 @@ fn check_characters(text: &str) -> Result<()> {
 /// [`ErrorKind::InvalidResource`] if it is longer than [`MAX_BYTES`].
 pub fn check_length(text: &str) -> Result<()> {
     if text.len() > MAX_BYTES {
-        Err(invalid("is longer than 8 KiB; copy it again"))
+        Err(invalid(
+            "is longer than 8 KiB, the limit; check that it is the right resource",
+        ))
     } else {
         Ok(())
     }

@@ -5,8 +5,9 @@
 //!
 //! `(name NUL SPACE value NUL)… id NUL… service NUL details NUL`
 //!
-//! The id starts at a multiple of 8 bytes. The headers come first, because their position is then
-//! known before the CPU has loaded the cache entry that contains their length.
+//! The id starts at a multiple of 8 bytes. The headers come first, so they have the same
+//! position in every cache entry. A lookup can then read them before the CPU has loaded the lengths
+//! from the entry.
 
 use std::fmt;
 

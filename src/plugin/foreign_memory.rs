@@ -29,8 +29,8 @@ pub(super) unsafe fn read_text(text: *const c_char, max: usize) -> Result<String
     }
     let mut bytes = Vec::with_capacity(64);
     loop {
-        // SAFETY: none of the at most `max` bytes before this one is NUL, so by this function's
-        // contract this byte is valid.
+        // SAFETY: at most `max` bytes precede this byte, and none of them is NUL. By this function's
+        // contract, this byte can therefore be read.
         let byte = unsafe { text.wrapping_add(bytes.len()).read() } as u8;
         if byte == 0 {
             break;
@@ -98,7 +98,8 @@ pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -
         return Err("has a `struct_size` that is too small");
     }
     let mut copy = MaybeUninit::<T>::zeroed();
-    // SAFETY: both have at least this many bytes, and nothing else points to the copy.
+    // SAFETY: the table has at least `size` bytes, `copy` has `size_of::<T>()` bytes, and nothing
+    // else points to `copy`.
     unsafe {
         std::ptr::copy_nonoverlapping(
             table.cast::<u8>(),

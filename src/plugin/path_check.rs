@@ -21,7 +21,7 @@ use crate::sys::file_facts::FileFacts;
 /// exist or can't be opened. The message names the remedy.
 pub(super) fn open(path: &Path) -> Result<File> {
     let names = names(path).ok_or_else(|| {
-        unsafe_file(path, "its path is not absolute, or is not plain UTF-8 without `.`, `..` and `//`; use the path that `realpath` prints")
+        unsafe_file(path, "its path is not absolute, is not UTF-8, or contains `.`, `..` or `//`; use the path that `realpath` prints")
     })?;
     let (file_name, dir_names) = names
         .split_last()

@@ -224,7 +224,7 @@ impl Session {
         }
     }
 
-    /// Returns a fresh cached token for a resource in its usual spelling, without a request object.
+    /// Returns a fresh cached token for a resource in its normal form, without a request object.
     #[inline]
     fn cached_fresh(&self, resource: &str) -> Option<Box<Token>> {
         let fast_match = &self
@@ -277,7 +277,7 @@ impl Session {
     }
 
     /// Copies the header line of a fresh cached token into `out`. Uses neither the store nor the
-    /// network. Allocates only for links and unusual spellings.
+    /// network. Allocates only for links and for URLs that are not in their normal form.
     ///
     /// # Errors
     /// [`ErrorKind::NotCached`] if no fresh token is cached; [`ErrorKind::MultipleHeaders`] if the
@@ -299,8 +299,8 @@ impl Session {
         {
             match self.look(&fast_match.resolved, out) {
                 Peek::Line(len) => return Ok(TokenView { len }),
-                // An unusual id may be cached under its normalized spelling, which `peek_any` looks
-                // up.
+                // An id that is not in its normal form is cached in its normal form, which `peek_any`
+                // looks up.
                 Peek::Miss
                     if !is_plain(fast_match.resolved.target.id.as_bytes())
                         || fast_match.resolved.target.id.starts_with('.') => {}

@@ -193,7 +193,7 @@ where
         let connecting = self.0.call(request);
         Box::pin(async move {
             let connection = connecting.await?;
-            // Fails only outside an exchange, when there is no progress to record.
+            // This fails if the current task runs no exchange. There is then no progress to record.
             let _ = PROGRESS.try_with(Progress::mark_connected);
             Ok(connection)
         })

@@ -59,8 +59,9 @@ class Request:
     ) -> None:
         """Creates a request.
 
-        min_valid      how many seconds the token must remain valid; 0 uses keyferry's refresh windows. If the
-                       service issues tokens with a shorter life, the newest one is returned.
+        min_valid      how many seconds the token must remain valid. With 0, keyferry refreshes a token only shortly
+                       before its expiry (docs/behaviour.md). If the service issues tokens with a shorter life, the
+                       newest one is returned.
         access         `read`, `write` or `manage`; by default the resource determines it. Source: MASV API,
                        package tokens.
         account        the profile to use from the configuration; by default the default profile.

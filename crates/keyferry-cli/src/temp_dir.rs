@@ -61,7 +61,8 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // A failure leaves only a public certificate in the temporary directory.
+        // If this fails, the directory remains. It contains only the certificate that the sandbox
+        // wrote, which is not secret.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(
             cleaned.chars().count(),
             all.chars().count(),
-            "each has something in its place"
+            "each character is kept or replaced by one other"
         );
     }
 

@@ -14,9 +14,10 @@ use crate::state::SandboxState;
 /// The name and value of a request's credential header, or `None` if it has none.
 pub(crate) type CredentialHeader = Option<(&'static str, String)>;
 
-/// Returns the credential header of a request. Refuses a second credential header, one that this
-/// service doesn't accept, a cookie from a service that sets none, and a link password outside the
-/// link routes.
+/// Returns the credential header of a request. Refuses a request that has
+/// - more than one credential header, or one that the service doesn't accept;
+/// - a cookie, if the service never sets cookies;
+/// - a link password, if the route is not a link's route.
 pub(crate) fn credential_header(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -141,7 +142,7 @@ pub(crate) fn json_object(
     ))
 }
 
-/// Refuses a request to a route that a behaviour has switched off, with the configured status.
+/// Returns an error response with the status in `replacement`, if a test has switched the route off.
 pub(crate) fn require_route(service: Service, replacement: RouteOverride) -> Result<(), Response> {
     match replacement {
         None => Ok(()),

@@ -44,13 +44,13 @@ pub struct keyferry_plugin_setting {
 /// The type of the constant `keyferry_plugin_entry`, which every plugin exports.
 ///
 /// A plugin MUST
-/// - export a symbol with exactly this name, as constant data: the host reads its numbers before any
-///   code of the plugin runs;
+/// - export a symbol with exactly this name, as constant data: the host reads `abi_major`,
+///   `abi_minor` and `struct_size` from the file before any code of the plugin runs;
 /// - have a name of 1 to 32 lower-case letters and digits that begins with a letter, does not begin
 ///   with `http`, and is not `profile`, `store`, `plugins` or the name of a built-in service;
 /// - declare in `settings` every setting that it reads: the host gives it no other setting;
-/// - return from every function, whatever the network does: every function of the host that may
-///   block returns when the call times out;
+/// - return from every function before the call times out. The functions of the host always return,
+///   because the host limits the time that they take;
 /// - stop using the strings and buffers of a call when the call ends, and store no secret.
 ///
 /// A plugin SHOULD

@@ -24,7 +24,10 @@ pub const KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES: u32 = 5;
 /// - follows no redirect, and uses https except for connections to this machine;
 /// - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
 ///   response;
-/// - retries a failed GET, and no other request that may have reached the service;
+/// - retries a GET at most twice, if it failed temporarily;
+/// - retries a login (see `exchange`) that is not a GET once, if no part of it was sent, or if a 429
+///   response asks for a retry within 2 seconds;
+/// - retries no other request;
 /// - remembers rejected secrets for a while, in all processes, and does not send them again during
 ///   that time;
 /// - drops log messages and error messages that contain a secret of the call.
@@ -134,7 +137,7 @@ pub struct keyferry_plugin_host {
             renewal_secret: *const c_char,
         ) -> keyferry_plugin_status,
     >,
-    /// Sets the secret that `get` returns.
+    /// Passes a secret to the host, in a call of `get` of a `keyferry_plugin_secret_source`.
     ///
     /// Threads: [any]
     pub set_secret: Option<

@@ -15,7 +15,7 @@ pub const KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE: &str = "keyferry.secret-sourc
 /// `get` each time it needs the secret, and neither caches nor stores the secret.
 ///
 /// A source MUST
-/// - define the names that WHAT can be, and fail with an error message for any other name;
+/// - define the names of its secrets, and fail with an error message for any other name;
 /// - pass the complete secret to `set_secret` before it returns `KEYFERRY_PLUGIN_OK`;
 /// - not prompt: there may be no user at a terminal.
 ///
@@ -27,7 +27,8 @@ pub struct keyferry_plugin_secret_source {
     pub struct_size: u32,
     /// Reserved; must be 0.
     pub reserved: u32,
-    /// Gets a secret. `secret_name` is WHAT.
+    /// Gets a secret and passes it to `set_secret`. `secret_name` is the name of the secret: the
+    /// second string in the value of the setting.
     ///
     /// Threads: [call]
     pub get: Option<

@@ -24,7 +24,7 @@ pub const KEYFERRY_PLUGIN_E_INSUFFICIENT_ACCESS: keyferry_plugin_status = 7;
 pub const KEYFERRY_PLUGIN_E_THROTTLED: keyferry_plugin_status = 8;
 /// The service is unavailable.
 pub const KEYFERRY_PLUGIN_E_UNAVAILABLE: keyferry_plugin_status = 9;
-/// The response of the service is not what it documents.
+/// The response of the service does not follow the documentation of the service.
 pub const KEYFERRY_PLUGIN_E_BAD_RESPONSE: keyferry_plugin_status = 10;
 /// The operation is not supported. If `renew` returns it, the host calls `acquire` instead.
 pub const KEYFERRY_PLUGIN_E_UNSUPPORTED: keyferry_plugin_status = 11;

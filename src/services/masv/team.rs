@@ -103,7 +103,8 @@ fn team_of_login(details: &Value, configured: Option<&str>) -> Option<String> {
         .or_else(only)
 }
 
-/// Returns the ID of the team with this ID, else this subdomain, else this name.
+/// Returns the ID of the team that has `name` as its ID. If there is none, looks for `name` among the
+/// subdomains, and then among the team names.
 fn find_team(teams: &[Value], name: &str) -> Option<String> {
     let has_name = |team: &&Value, field: &str| {
         response::text(team, field).is_some_and(|value| value.to_lowercase() == name.to_lowercase())
@@ -148,8 +149,8 @@ fn choose_team(
     }
 }
 
-/// Returns the subdomains of teams for an error message. Leaves out those that contain the
-/// credential.
+/// Returns the subdomains of teams for an error message. Leaves out a subdomain that contains the
+/// credential of the request, in case the service returns the credential in its response.
 fn team_names(teams: &[Value], response: &ApiResponse) -> String {
     let name = |team: &Value| {
         response::text(team, "subdomain")

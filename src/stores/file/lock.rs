@@ -132,8 +132,9 @@ pub(super) fn acquire(dir: &Dir, path: &Path, name: &str) -> Result<HeldLock> {
     }
 }
 
-/// Returns the delay before the next try: random, and shorter than a write takes. Rationale: while
-/// a process waits longer between tries, other processes get the lock before it again and again.
+/// Returns the delay before the next try: random, and shorter than a write takes. Rationale: with a
+/// longer delay, other processes could acquire and release the lock many times before this process
+/// tries again.
 fn retry_delay() -> Duration {
     Duration::from_micros(500 + u64::from(getrandom::u32().unwrap_or(400) % 2_500))
 }

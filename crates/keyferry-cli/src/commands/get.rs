@@ -131,8 +131,8 @@ fn count_key(name: &str, object: &str) -> usize {
 
 fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value> {
     let uri = grpc_to_http(uri);
-    // No service uses another scheme. Check this first, because some short forms of resources also
-    // begin with a word and a colon.
+    // All services use http or https, so a URI with another scheme gets no headers. Check this
+    // first, because a short form of a resource, such as `masv:user`, looks like such a URI.
     if !is_url(&uri) {
         return Ok(json!({ "headers": {} }));
     }

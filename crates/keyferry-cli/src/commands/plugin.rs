@@ -30,7 +30,7 @@ pub struct PluginOptions {
 
 #[derive(Subcommand)]
 enum PluginAction {
-    /// List the configured plugins, what they serve and which of their settings have a value
+    /// List the configured plugins, with the URLs that they serve and the settings that have a value
     #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     List {
         /// Use this profile from config.toml

@@ -58,9 +58,9 @@ pub enum OutputFormat {
     Header,
     /// A configuration file for `curl -K -`.
     ///
-    /// Rationale: with -L, curl follows redirects and sends the header to any host that a redirect
-    /// names. From a request to another host, curl removes only `Authorization` and cookies. The
-    /// configuration therefore forbids redirects.
+    /// Rationale: with -L, curl follows redirects. If a redirect leads to another host, curl omits
+    /// only `Authorization` and cookies, and sends all other headers to that host. The configuration
+    /// therefore forbids redirects.
     Curl,
     /// The value without a header name.
     Token,

@@ -1,8 +1,8 @@
 //! Authentication for MASV's routes: which user sends the request, and which teams that user may
 //! use.
 //!
-//! Package and transfer tokens are only verified here. The modules `packages` and `transfers`
-//! decide what these tokens permit.
+//! For package and transfer tokens, this module checks only whether the token is valid. The modules
+//! `packages` and `transfers` decide what a valid token permits.
 
 use serde_json::Value;
 

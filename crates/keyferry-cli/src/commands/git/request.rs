@@ -1,5 +1,5 @@
-//! A request of git's credential protocol: URL, user name, value, and the capabilities of the
-//! caller.
+//! A request of git's credential protocol: the URL, the user name, the password or credential, and
+//! whether the caller understands `authtype`.
 
 use url::Url;
 
