@@ -15,7 +15,7 @@ use keyferry::config::Environment;
 use keyferry::error::{Error, ErrorKind};
 use keyferry::model::key::{Access, ResourceKind, Fingerprint, TokenKey, Scope};
 use keyferry::secret::Secret;
-use keyferry::ports::store::{Record, FailureRecord, Store};
+use keyferry::ports::store::{FailureRecord, Reach, Record, Store};
 use keyferry::stores::file::{self, FileStore};
 use keyferry::model::token::{NewToken, TokenMeta, TokenKind, NO_EXPIRY, Token};
 use libfuzzer_sys::fuzz_target;
@@ -53,7 +53,7 @@ fn keep() -> Kept {
     let token = Token::new(&new_token, "masv", "", meta).expect("a token");
     let store = open(folder.path());
     store.save(&key, &Record { generation: 7, token: Some(token), ..Record::default() }).expect("a record");
-    store.set_failure(&secret(), Some(FailureRecord { since_us: 8, until_us: 9, step: 1, error: Error::new(ErrorKind::BadCredentials, "no") }), &|_| false);
+    store.set_failure(&secret(), Some(FailureRecord { since_us: 8, until_us: 9, step: 1, error: Error::new(ErrorKind::BadCredentials, "no") }), Reach::Everywhere, &|_| false);
     let folders = ["store", "store/tokens", "store/refusals"].map(|name| folder.path().join(name));
     let names = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder")).map(|entry| entry.expect("a file").path());
     let files: Vec<_> = names.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(&path).expect("a file"))).collect();
@@ -83,7 +83,7 @@ fuzz_target!(|bytes: &[u8]| {
         let store = open(folder.path());
         let found = store.load(key).expect("a store that can't be read has nothing");
         assert!(found.and_then(|record| record.token).is_none_or(|token| token.value() == VALUE));
-        assert!(store.failure(&secret()).is_none_or(|failure| failure.error.message() == "no"));
+        assert!(store.failure(&secret(), Reach::Everywhere).is_none_or(|failure| failure.error.message() == "no"));
         match store.list() {
             Ok(all) => assert!(all.len() <= 1),
             Err(error) => assert!(!error.message().chars().any(char::is_control), "{}", error.message()),

@@ -1,21 +1,26 @@
 //! The work of one flight: takes the store's lock, looks for a newer token, refreshes or acquires
 //! the token, and stores it.
+//!
+//! The record that was read when the lock was granted serves the whole flight. Only the record of a
+//! link's package is loaded apart, and the record of a key whose renewal was rejected.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::engine::accounts::BoundService;
 use crate::engine::acquisition::Acquisition;
 use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
-use crate::engine::service_context::{Prerequisites, ServiceContext};
-use crate::engine::state::{self, EngineState};
+use crate::engine::service_context::{LockedFlight, Prerequisites, ServiceContext};
+use crate::engine::state::EngineState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
-use crate::model::key::TokenKey;
+use crate::model::key::{ResourceKind, TokenKey};
 use crate::model::token::Token;
 use crate::ports::service::{Acquired, TokenSpec};
-use crate::ports::store::{Lock, LockResult};
+use crate::ports::store::{Record, RecordLock, Turn};
+use crate::secret::Secret;
 
 /// Fetches one token.
 pub struct Fetch<'a> {
@@ -27,9 +32,9 @@ pub struct Fetch<'a> {
 }
 
 /// The outcome of waiting for the store's lock.
-enum LockOutcome {
+enum LockOutcome<'a> {
     /// This flight holds the lock.
-    Locked(Box<dyn Lock>),
+    Locked(Box<dyn RecordLock + 'a>),
     /// The token appeared in the cache or the store while another process held the lock.
     AlreadyFetched(Token),
 }
@@ -69,18 +74,23 @@ impl<'a> Fetch<'a> {
     pub fn run(&self) -> Result<Token> {
         let key = &self.acquisition.key;
         let began_us = self.state.clock.now_us();
-        let _lock = match self.wait_for_lock()? {
+        let lock = match self.wait_for_lock()? {
             LockOutcome::Locked(lock) => lock,
             LockOutcome::AlreadyFetched(token) => return Ok(token),
         };
-        if let Some(token) = self.find_newer() {
+        let record = self.tokens.locked_record(key, &*lock);
+        if let Some(token) = self.find_newer(record.as_ref()) {
             return Ok(token);
         }
         self.tokens
             .failed_since(key, began_us)
             .map_or(Ok(()), Err)?;
-        self.check_backoff()?;
+        self.check_backoff(record.as_ref())?;
         let newer = || self.tokens.newer_in_cache(self.acquisition);
+        let flight = LockedFlight {
+            lock: &*lock,
+            sent: Cell::new(false),
+        };
         let context = ServiceContext {
             state: self.state,
             prerequisites: self.prerequisites,
@@ -88,13 +98,17 @@ impl<'a> Fetch<'a> {
             service: self.acquisition.service,
             explicit: false,
             key: Some(key),
+            flight: Some(&flight),
             newer: Some(&newer),
             deadline: None,
         };
         let outcome = self
-            .renew_or_acquire(&context)
+            .renew_or_acquire(&context, &flight)
             .and_then(|fetched| match fetched {
-                Fetched::New(acquired) => self.tokens.store_acquired(self.acquisition, acquired),
+                Fetched::New(acquired) => {
+                    self.tokens
+                        .store_fetched(self.acquisition, acquired, flight.lock)
+                }
                 Fetched::Adopted(token) => Ok(token),
             });
         // Another flight may have cached the token meanwhile, because it fetched a list with this
@@ -113,59 +127,90 @@ impl<'a> Fetch<'a> {
         outcome
     }
 
-    /// Waits for the store's lock until the deadline, and tries again every 1 to 10 ms. Between
-    /// tries it looks for a token that another process has stored. It stops waiting at once if the
+    /// Waits for the store's lock until the deadline, and asks again when the store says so. Each
+    /// time it looks for a token that another process has stored. It stops waiting at once if the
     /// cache holds an unexpired token that lasts as long as the request needs.
-    fn wait_for_lock(&self) -> Result<LockOutcome> {
-        let deadline = Instant::now()
-            + self
-                .state
-                .timeout
-                .max(self.acquisition.caller_timeout.unwrap_or_default());
+    fn wait_for_lock(&self) -> Result<LockOutcome<'a>> {
         let scope = self.bound.scope.fingerprint();
-        let outcome = loop {
-            let holder = match self.state.store.try_lock(&self.acquisition.key)? {
-                LockResult::Locked(lock) => break Ok(LockOutcome::Locked(lock)),
-                LockResult::Held(holder) => holder,
-            };
-            if let Some(token) = self.find_newer() {
-                break Ok(LockOutcome::AlreadyFetched(token));
-            }
-            let error = busy(&self.acquisition.key, holder);
-            self.state.blocked.lock().insert(scope, error.clone());
-            let jitter = Duration::from_micros(1_000 + u64::from(state::random()) * 35);
-            let now_us = self.state.now_us(self.bound);
-            let cached = self.tokens.cached(&self.acquisition.key);
-            let serves = cached.is_some_and(|hit| {
-                freshness::lasts(hit.token.meta(), self.acquisition.min_valid, now_us)
-            });
-            if serves || Instant::now() >= deadline || !self.state.pause(jitter) {
-                break Err(error);
-            }
-        };
+        let outcome = self.ask_for_lock(scope);
         self.state.blocked.lock().remove(&scope);
         outcome
     }
 
-    /// Returns a fresh token that has appeared in the cache or the store since the caller looked.
-    ///
-    /// Rationale: the cache is checked both before and after the store. Between those checks, a
-    /// caller on another thread may copy the token from the store to the cache. The store then has
-    /// no token newer than the cached one. Without the second check of the cache, the flight that
-    /// held the lock then fetched another token, although this process and all waiting processes
-    /// already had a fresh one.
-    fn find_newer(&self) -> Option<Token> {
+    fn ask_for_lock(&self, scope: u64) -> Result<LockOutcome<'a>> {
+        let acquisition = self.acquisition;
+        let deadline = Instant::now()
+            + self
+                .state
+                .timeout
+                .max(acquisition.caller_timeout.unwrap_or_default());
+        let mut above = acquisition.stale_generation.unwrap_or(0);
+        loop {
+            let (holder, retry_after) = match self.state.store.turn(&acquisition.key, above)? {
+                Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),
+                Turn::Newer(record) => {
+                    // If its token is not fresh, the next turn is for what is newer still.
+                    above = record.generation;
+                    let record = self.tokens.usable(&acquisition.key, *record);
+                    match self.find_newer(Some(&record)) {
+                        Some(token) => return Ok(LockOutcome::AlreadyFetched(token)),
+                        None => continue,
+                    }
+                }
+                Turn::Held {
+                    holder,
+                    retry_after,
+                } => (holder, retry_after),
+            };
+            if let Some(token) = self.find_while_held() {
+                return Ok(LockOutcome::AlreadyFetched(token));
+            }
+            let error = busy(&acquisition.key, holder);
+            self.state.blocked.lock().insert(scope, error.clone());
+            if self.is_served() || Instant::now() >= deadline || !self.state.pause(retry_after) {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Returns the fresh token that has appeared while another process held the lock. The store
+    /// itself reports a newer record, but not the record of a link's package.
+    fn find_while_held(&self) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
+        if self.acquisition.key.resource_kind != ResourceKind::Link {
+            return cached();
+        }
         cached()
             .or_else(|| self.tokens.load_newer(self.acquisition))
             .or_else(cached)
     }
 
+    /// Returns whether the cache holds an unexpired token that lasts as long as the request needs.
+    fn is_served(&self) -> bool {
+        let now_us = self.state.now_us(self.bound);
+        let cached = self.tokens.cached(&self.acquisition.key);
+        cached.is_some_and(|hit| {
+            freshness::lasts(hit.token.meta(), self.acquisition.min_valid, now_us)
+        })
+    }
+
+    /// Returns a fresh token that has appeared in the cache or in a usable record since the caller looked.
+    ///
+    /// Rationale: the cache is checked both before and after the record. Between those checks, a
+    /// caller on another thread may copy the token from the store to the cache. The record then has
+    /// no token newer than the cached one. Without the second check, the one flight that got the
+    /// lock among many processes fetched a token that all of them already had.
+    fn find_newer(&self, record: Option<&Record>) -> Option<Token> {
+        let cached = || self.tokens.newer_in_cache(self.acquisition);
+        cached()
+            .or_else(|| self.tokens.newer_token(self.acquisition, record?.clone()))
+            .or_else(cached)
+    }
+
     /// Applies rejections recorded by other processes, then checks whether the backoff allows a
     /// request.
-    fn check_backoff(&self) -> Result<()> {
+    fn check_backoff(&self, record: Option<&Record>) -> Result<()> {
         let (backoff, key) = (&self.state.backoff, &self.acquisition.key);
-        let record = self.tokens.record(key);
         let alias = self.state.aliases.read().get(key).cloned();
         let key = alias.as_ref().unwrap_or(key);
         if let Some(record) = record {
@@ -182,7 +227,11 @@ impl<'a> Fetch<'a> {
 
     /// Refreshes the token with the stored renewal secret. If there is none or the service rejects
     /// it, acquires a new token.
-    fn renew_or_acquire(&self, context: &ServiceContext<'_>) -> Result<Fetched> {
+    fn renew_or_acquire(
+        &self,
+        context: &ServiceContext<'_>,
+        flight: &LockedFlight<'_>,
+    ) -> Result<Fetched> {
         let acquisition = self.acquisition;
         let spec = TokenSpec {
             resource_kind: acquisition.key.resource_kind,
@@ -192,51 +241,73 @@ impl<'a> Fetch<'a> {
             link_secret: acquisition.link_secret.as_ref(),
             link_password: acquisition.link_password.as_ref(),
         };
-        let mut tried = None;
-        // The loop repeats only if another process has stored a newer renewal secret meanwhile.
-        while let Some(record) = self
-            .tokens
-            .record(&acquisition.key)
-            .filter(|record| Some(record.generation) > tried)
-        {
-            let Some(renewal) = &record.renewal else {
-                break;
-            };
-            self.state.stats.renewals.fetch_add(1, Ordering::Relaxed);
-            match self.bound.service.renew(&spec, renewal, context) {
-                Err(error)
-                    if matches!(
-                        error.kind,
-                        ErrorKind::BadCredentials | ErrorKind::Unsupported
-                    ) =>
-                {
-                    log::write(
-                        Level::Info,
-                        format_args!(
-                            "acquiring a new token for {}, because the present one cannot be refreshed: {error}",
-                            acquisition.key
-                        ),
-                    );
-                }
-                outcome => return outcome.map(Fetched::New),
+        if let Some(renewal) = self.take_renewal(context, flight.lock)? {
+            if let Some(acquired) = self.renew(&spec, renewal, context, flight)? {
+                return Ok(Fetched::New(acquired));
             }
+            // The renewal was rejected. A login outside a flight may have stored a newer token.
             if let Some(token) = self.tokens.load_newer(acquisition) {
                 return Ok(Fetched::Adopted(token));
             }
-            // If the store has a later record by now, `drop_renewal` does not change that record.
-            tried = Some(record.generation);
-            self.tokens.drop_renewal(&acquisition.key, record);
         }
         self.bound.service.acquire(&spec, context).map(Fetched::New)
+    }
+
+    /// Takes the renewal secret out of the store, unless the record belongs to another user.
+    ///
+    /// # Errors
+    /// Returns the recorded error of the last renewal, while it is in force. A login waits for it
+    /// too, because the service is not to be asked.
+    fn take_renewal(
+        &self,
+        context: &ServiceContext<'_>,
+        lock: &dyn RecordLock,
+    ) -> Result<Option<Secret>> {
+        let is_own = |record: &Record| self.tokens.is_own(&self.acquisition.key, record);
+        if !lock.record().is_some_and(is_own) {
+            return Ok(None);
+        }
+        context.check_renewal()?;
+        Ok(lock.take_renewal())
+    }
+
+    /// Refreshes the token. Returns `None` if the service rejects the renewal secret.
+    fn renew(
+        &self,
+        spec: &TokenSpec<'_>,
+        renewal: Secret,
+        context: &ServiceContext<'_>,
+        flight: &LockedFlight<'_>,
+    ) -> Result<Option<Acquired>> {
+        self.state.stats.renewals.fetch_add(1, Ordering::Relaxed);
+        flight.sent.set(false);
+        let error = match self.bound.service.renew(spec, &renewal, context) {
+            Ok(acquired) => return Ok(Some(acquired)),
+            Err(error) => error,
+        };
+        if matches!(
+            error.kind,
+            ErrorKind::BadCredentials | ErrorKind::Unsupported
+        ) {
+            log::write(
+                Level::Info,
+                format_args!(
+                    "acquiring a new token for {}, because the present one cannot be refreshed: {error}",
+                    self.acquisition.key
+                ),
+            );
+            return Ok(None);
+        }
+        if !flight.sent.get() {
+            flight.lock.return_renewal(renewal);
+        }
+        Err(error)
     }
 }
 
 /// Builds the error for a caller that cannot wait any longer for another process.
-fn busy(key: &TokenKey, holder: Option<u32>) -> Error {
-    let who = holder.map_or_else(
-        || "another process".to_owned(),
-        |pid| format!("process {pid}"),
-    );
+fn busy(key: &TokenKey, holder: Option<String>) -> Error {
+    let who = holder.unwrap_or_else(|| "another process".to_owned());
     Error::new(
         ErrorKind::Busy,
         format!(

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::model::key::Fingerprint;
-use crate::ports::store::{FailureRecord, Store};
+use crate::ports::store::{FailureRecord, Reach, Store};
 
 const SECOND_US: i64 = 1_000_000;
 /// The longest `Retry-After` that is honoured.
@@ -12,7 +12,7 @@ pub const MAX_RETRY_AFTER_US: i64 = 15 * 60 * SECOND_US;
 /// Returns the error that is recorded for a secret, while that record is in force.
 pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
     let refusal = store
-        .failure(secret)
+        .failure(secret, Reach::Everywhere)
         .filter(|refusal| is_running(refusal, now_us))?;
     let left_us = refusal.until_us - now_us;
     Some(
@@ -32,7 +32,7 @@ fn is_running(refusal: &FailureRecord, now_us: i64) -> bool {
 /// longer.
 fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
     let (now_us, until_us) = (refusal.since_us, refusal.until_us);
-    store.set_failure(whose, Some(refusal), &|present| {
+    store.set_failure(whose, Some(refusal), Reach::Everywhere, &|present| {
         is_running(present, now_us) && present.until_us > until_us
     });
 }
@@ -40,13 +40,13 @@ fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
 /// Records the outcome of a login or a refresh.
 pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
     let Some(error) = outcome else {
-        if store.failure(secret).is_some() {
-            store.set_failure(secret, None, &|_| false);
+        if store.failure(secret, Reach::Everywhere).is_some() {
+            store.set_failure(secret, None, Reach::Everywhere, &|_| false);
         }
         return;
     };
     let step = store
-        .failure(secret)
+        .failure(secret, Reach::Everywhere)
         .map_or(0, |refusal| refusal.step.saturating_add(1));
     let Some(pause_us) = pause(error, step) else {
         return;
@@ -71,7 +71,7 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
     if !wants {
         return false;
     }
-    let before = store.failure(whose);
+    let before = store.failure(whose, Reach::Everywhere);
     let running = before.as_ref().filter(|before| is_running(before, now_us));
     // All responses that were under way at the same time are treated as one throttle.
     let step = before.as_ref().map_or(0, |before| {
@@ -98,8 +98,11 @@ pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
     let goes_on = |before: &FailureRecord| {
         before.error.kind != ErrorKind::BadCredentials && is_running(before, now_us)
     };
-    if store.failure(whose).is_some_and(|before| !goes_on(&before)) {
-        store.set_failure(whose, None, &goes_on);
+    if store
+        .failure(whose, Reach::Everywhere)
+        .is_some_and(|before| !goes_on(&before))
+    {
+        store.set_failure(whose, None, Reach::Everywhere, &goes_on);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::token::{NO_EXPIRY, Token, TokenKind, TokenMeta};
 use crate::ports::service::{Acquired, FoundToken};
-use crate::ports::store::{FailureRecord, Record};
+use crate::ports::store::{FailureRecord, Reach, Record, RecordLock, Saved};
 use crate::secret::Secret;
 
 /// A view of the cache and the store, for one service of one account.
@@ -92,7 +92,12 @@ impl<'a> Persistence<'a> {
     /// and the cached token. Also caches the stored token if it has not expired, unless the cache
     /// has an unexpired token of the same or a later generation.
     pub fn load_newer(&self, acquisition: &Acquisition) -> Option<Token> {
-        let token = self.record(&acquisition.key)?.token?;
+        self.newer_token(acquisition, self.record(&acquisition.key)?)
+    }
+
+    /// Returns the fresh token of a usable record, as [`Persistence::load_newer`] does.
+    pub fn newer_token(&self, acquisition: &Acquisition, record: Record) -> Option<Token> {
+        let token = record.token?;
         let meta = *token.meta();
         let now_us = self.state.now_us(self.bound);
         let cached = self
@@ -110,28 +115,47 @@ impl<'a> Persistence<'a> {
     /// as empty. If the record belongs to another user, only its generation is returned. The clock
     /// skew in the record is applied, unless this process knows a better value.
     pub fn record(&self, key: &TokenKey) -> Option<Record> {
-        let load = |key: &TokenKey| {
-            let loaded = self.state.store.load(key);
-            let record = loaded
-                .map_err(|error| {
-                    log::write(Level::Warn, format_args!("cannot look up {key}: {error}"))
-                })
-                .ok()??;
-            self.state.observe_generation(record.generation);
-            self.apply_stored_skew(&record);
-            let is_anothers = record
-                .owner
-                .is_some_and(|theirs| owner(self.bound, key).is_some_and(|own| own != theirs));
-            Some(if is_anothers {
-                Record {
-                    generation: record.generation,
-                    ..Record::default()
-                }
-            } else {
-                record
-            })
-        };
-        let record = load(key)?;
+        let record = self.load(key)?;
+        self.follow_link(key, record)
+    }
+
+    /// Returns the record that was read when the lock of a key was granted, or the record of a
+    /// link's package, as [`Persistence::record`] does.
+    pub fn locked_record(&self, key: &TokenKey, lock: &dyn RecordLock) -> Option<Record> {
+        let record = self.usable(key, lock.record()?.clone());
+        self.follow_link(key, record)
+    }
+
+    fn load(&self, key: &TokenKey) -> Option<Record> {
+        let loaded = self.state.store.load(key);
+        let record = loaded
+            .map_err(|error| log::write(Level::Warn, format_args!("cannot look up {key}: {error}")))
+            .ok()??;
+        Some(self.usable(key, record))
+    }
+
+    /// Applies the generation and the clock skew of a record. Of another user's record, returns
+    /// only the generation.
+    pub fn usable(&self, key: &TokenKey, record: Record) -> Record {
+        self.state.observe_generation(record.generation);
+        self.apply_stored_skew(&record);
+        if self.is_own(key, &record) {
+            return record;
+        }
+        Record {
+            generation: record.generation,
+            ..Record::default()
+        }
+    }
+
+    /// Returns whether the configured user owns a record.
+    pub fn is_own(&self, key: &TokenKey, record: &Record) -> bool {
+        record
+            .owner
+            .is_none_or(|theirs| owner(self.bound, key).is_none_or(|own| own == theirs))
+    }
+
+    fn follow_link(&self, key: &TokenKey, record: Record) -> Option<Record> {
         let Some(alias) = record
             .alias
             .as_ref()
@@ -143,7 +167,7 @@ impl<'a> Persistence<'a> {
             .aliases
             .write()
             .insert(key.clone(), alias.clone());
-        load(alias)
+        self.load(alias)
     }
 
     /// Stores the token of an explicit login. The token's owner is the given e-mail address, unless
@@ -193,7 +217,10 @@ impl<'a> Persistence<'a> {
                 && is_managed(key.resource_kind, key.access)
             {
                 // Ignore a failure here: the next lookup of the key reports a broken store.
-                let _ = self.state.store.remove(&key, record.generation);
+                let _ = self
+                    .state
+                    .store
+                    .forget(&key, record.generation, Reach::Everywhere);
             }
         }
     }
@@ -213,21 +240,61 @@ impl<'a> Persistence<'a> {
         }
     }
 
-    fn save(&self, key: &TokenKey, record: &Record) {
-        if let Err(error) = self.state.store.save(key, record) {
-            log::write(
-                Level::Warn,
-                format_args!("the token for {key} is cached but not stored: {error}"),
-            );
+    /// Saves a record, under the lock of its key if this flight holds it. Returns the record that
+    /// was stored meanwhile and stays, if any.
+    fn save(
+        &self,
+        key: &TokenKey,
+        record: &Record,
+        lock: Option<&dyn RecordLock>,
+    ) -> Option<Record> {
+        let saved = match lock {
+            Some(lock) => lock.save(record),
+            None => self.state.store.save(key, record),
+        };
+        match saved {
+            Ok(Saved::Kept) => None,
+            Ok(Saved::Lost(winner)) => Some(*winner),
+            Err(error) => {
+                log::write(
+                    Level::Warn,
+                    format_args!("the token for {key} is cached but not stored: {error}"),
+                );
+                None
+            }
         }
     }
 
-    /// Stores a token that a service returned, then caches it. A configured secret is only cached.
+    /// Stores a token that was acquired outside a flight, then caches it. A configured secret is
+    /// only cached.
     ///
     /// # Errors
     /// [`ErrorKind::BadResponse`] if the token is malformed or has expired; the recorded error if
     /// the token is a configured secret that was rejected recently.
     pub fn store_acquired(&self, acquisition: &Acquisition, acquired: Acquired) -> Result<Token> {
+        self.store_under(acquisition, acquired, None)
+    }
+
+    /// Stores the token of a flight, then caches it, as [`Persistence::store_acquired`] does. If
+    /// another token was stored since the lock was granted, returns that one, and drops this one.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Persistence::store_acquired`].
+    pub fn store_fetched(
+        &self,
+        acquisition: &Acquisition,
+        acquired: Acquired,
+        lock: &dyn RecordLock,
+    ) -> Result<Token> {
+        self.store_under(acquisition, acquired, Some(lock))
+    }
+
+    fn store_under(
+        &self,
+        acquisition: &Acquisition,
+        acquired: Acquired,
+        lock: Option<&dyn RecordLock>,
+    ) -> Result<Token> {
         let Acquired {
             found,
             renewal,
@@ -235,8 +302,12 @@ impl<'a> Persistence<'a> {
         } = acquired;
         others.iter().for_each(|found| self.cache_found(found));
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
-        // Reading the record makes the next generation exceed the stored one.
-        let _ = self.record(&key);
+        let own_lock = lock.filter(|_| key == acquisition.key);
+        if own_lock.is_none() {
+            // Reading the record makes the next generation exceed the stored one. The record of a
+            // lock was read when the lock was granted.
+            let _ = self.record(&key);
+        }
         let token = self.make(&key, &found)?;
         let generation = token.meta().generation;
         if token.meta().kind == TokenKind::Key {
@@ -244,35 +315,31 @@ impl<'a> Persistence<'a> {
             negative_cache::lookup(&*self.state.store, &fingerprint, self.state.clock.now_us())
                 .map_or(Ok(()), Err)?;
         } else {
-            let (token, skew_us, replaced_us) = (
-                Some(token.clone()),
-                self.bound.known_skew_us(),
-                self.state.backoff.replaced_us(&key),
-            );
-            let owner = acquisition.owner.or_else(|| owner(self.bound, &key));
-            self.save(
-                &key,
-                &Record {
-                    generation,
-                    token,
-                    owner,
-                    renewal,
-                    skew_us,
-                    replaced_us,
-                    ..Record::default()
-                },
-            );
+            let record = Record {
+                generation,
+                token: Some(token.clone()),
+                owner: acquisition.owner.or_else(|| owner(self.bound, &key)),
+                renewal,
+                skew_us: self.bound.known_skew_us(),
+                replaced_us: self.state.backoff.replaced_us(&key),
+                ..Record::default()
+            };
+            let winner = self
+                .save(&key, &record, own_lock)
+                .filter(|_| own_lock.is_some());
+            if let Some(token) = winner.and_then(|winner| self.adopt(acquisition, winner)) {
+                return Ok(token);
+            }
         }
         self.publish(&key, &token);
         if acquisition.key != key {
-            self.save(
-                &acquisition.key,
-                &Record {
-                    generation,
-                    alias: Some(key.clone()),
-                    ..Record::default()
-                },
-            );
+            let link = Record {
+                generation,
+                alias: Some(key.clone()),
+                ..Record::default()
+            };
+            // Another link record names the same package.
+            let _ = self.save(&acquisition.key, &link, lock);
             self.state
                 .aliases
                 .write()
@@ -283,6 +350,22 @@ impl<'a> Persistence<'a> {
             format_args!("acquired a token for {key}, generation {generation}"),
         );
         Ok(token)
+    }
+
+    /// Returns the fresh token that was stored during a flight, in place of the flight's own.
+    fn adopt(&self, acquisition: &Acquisition, winner: Record) -> Option<Token> {
+        let winner = self.usable(&acquisition.key, winner);
+        let token = self
+            .newer_token(acquisition, winner)
+            .or_else(|| self.newer_in_cache(acquisition))?;
+        log::write(
+            Level::Info,
+            format_args!(
+                "using the token for {} that was stored meanwhile",
+                acquisition.key
+            ),
+        );
+        Some(token)
     }
 
     fn publish(&self, key: &TokenKey, token: &Token) {
@@ -363,14 +446,9 @@ impl<'a> Persistence<'a> {
         }
         let record = self.state.store.load(&key)?;
         match record.filter(|record| record.token.is_some() && record.generation <= generation) {
-            Some(record) => self.state.store.save(
-                &key,
-                &Record {
-                    token: None,
-                    rejected: true,
-                    ..record
-                },
-            ),
+            Some(record) => self.state.store.update(&key, record.generation, &|record| {
+                (record.token, record.rejected) = (None, true);
+            }),
             None => Ok(()),
         }
     }
@@ -410,13 +488,17 @@ impl<'a> Persistence<'a> {
     /// after the other, and the last program waited 10 s. A request made after the failure runs the
     /// command again, because the user may have fixed it.
     pub fn failed_since(&self, key: &TokenKey, asked_us: i64) -> Option<Error> {
-        let failure = self.state.store.failure(&self.failure_fingerprint(key))?;
+        let failure = self
+            .state
+            .store
+            .failure(&self.failure_fingerprint(key), Reach::Here)?;
         (asked_us..=self.state.clock.now_us())
             .contains(&failure.until_us)
             .then_some(failure.error)
     }
 
     /// Records the failure of a secret source, for the processes that wait for the lock of the key.
+    /// It concerns this machine only.
     pub fn note_failure(&self, key: &TokenKey, error: &Error) {
         let now_us = self.state.clock.now_us();
         let failure = FailureRecord {
@@ -425,9 +507,12 @@ impl<'a> Persistence<'a> {
             step: 0,
             error: error.clone(),
         };
-        self.state
-            .store
-            .set_failure(&self.failure_fingerprint(key), Some(failure), &|_| false);
+        self.state.store.set_failure(
+            &self.failure_fingerprint(key),
+            Some(failure),
+            Reach::Here,
+            &|_| false,
+        );
     }
 
     fn failure_fingerprint(&self, key: &TokenKey) -> Fingerprint {
@@ -440,18 +525,6 @@ impl<'a> Persistence<'a> {
                 key.access.name(),
             ],
         )
-    }
-
-    /// Removes a rejected renewal secret from a record. The record keeps its token, which may still
-    /// be valid.
-    pub fn drop_renewal(&self, key: &TokenKey, record: Record) {
-        self.save(
-            key,
-            &Record {
-                renewal: None,
-                ..record
-            },
-        );
     }
 }
 

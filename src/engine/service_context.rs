@@ -1,6 +1,7 @@
 //! The engine's functions for a service during one flight: settings, other tokens, and HTTP
 //! exchanges with retries, pauses and the negative cache.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
 use crate::model::token::Token;
 use crate::ports::http::{Failure, Method, Request, Response};
 use crate::ports::service::{Context, FoundToken};
+use crate::ports::store::RecordLock;
 use crate::secret::Secret;
 use crate::secret_sources::{self, PluginSecrets};
 
@@ -44,6 +46,15 @@ pub trait Prerequisites {
     ) -> Result<Arc<Vec<FoundToken>>>;
 }
 
+/// The lock that a flight holds, and whether the flight has used the service.
+pub struct LockedFlight<'a> {
+    /// The lock of the key that is being fetched.
+    pub lock: &'a dyn RecordLock,
+    /// Whether the service may have used what was sent: it received some of a request, and did not
+    /// answer 429.
+    pub sent: Cell<bool>,
+}
+
 /// The context of one flight to one service.
 pub struct ServiceContext<'a> {
     /// The engine's shared state.
@@ -59,6 +70,8 @@ pub struct ServiceContext<'a> {
     pub explicit: bool,
     /// The key that is being fetched, if any.
     pub key: Option<&'a TokenKey>,
+    /// The lock of that key. `None` outside a flight.
+    pub flight: Option<&'a LockedFlight<'a>>,
     /// Returns the token of `key`, if another flight has cached it since this flight began.
     pub newer: Option<&'a dyn Fn() -> Option<Token>>,
     /// The deadline for all exchanges, if the caller runs them on its own thread. `None` in a
@@ -96,6 +109,39 @@ impl ServiceContext<'_> {
             .for_each(|key| self.state.note_refusal(key, fingerprint));
     }
 
+    /// Returns the fingerprint of the renewal of the key that is being fetched.
+    fn renewal_fingerprint(&self) -> Fingerprint {
+        let parts = self.key.map_or(["renewal", "", ""], |key| {
+            ["renewal", key.resource_kind.name(), &key.id]
+        });
+        self.state.fingerprint(self.bound(), &parts)
+    }
+
+    /// Checks whether the key may be renewed now.
+    ///
+    /// # Errors
+    /// Returns the recorded error of the last renewal, while it is in force.
+    pub fn check_renewal(&self) -> Result<()> {
+        let fingerprint = self.renewal_fingerprint();
+        let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
+        let Some(error) = negative_cache::lookup(store, &fingerprint, now_us) else {
+            return Ok(());
+        };
+        self.note_refusal_key(fingerprint);
+        Err(error)
+    }
+
+    /// Checks that no other process fetches the same token, before a request that spends something.
+    fn check_lock(&self) -> Result<()> {
+        match self.flight {
+            Some(flight) if !flight.lock.still_held() => Err(Error::new(
+                ErrorKind::Busy,
+                "cannot send the request: the store's lock was lost, so another process may send it too; retry",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn now_us(&self) -> i64 {
         self.state.clock.now_us() + self.bound().skew_us()
     }
@@ -110,6 +156,14 @@ impl ServiceContext<'_> {
             request,
             self.deadline.map_or(deadline, |at| at.min(deadline)),
         );
+        let may_be_used = match &outcome {
+            Ok(response) => response.status != 429,
+            Err(failure) => failure.sent,
+        };
+        self.flight
+            .filter(|_| may_be_used)
+            .iter()
+            .for_each(|flight| flight.sent.set(true));
         let name = self.bound().service.name();
         match &outcome {
             Ok(response) => log::write(
@@ -295,16 +349,9 @@ impl Context for ServiceContext<'_> {
     }
 
     fn send_no_retry(&self, request: &Request) -> Result<Response> {
-        let store = &*self.state.store;
-        let parts = self.key.map_or(["renewal", "", ""], |key| {
-            ["renewal", key.resource_kind.name(), &key.id]
-        });
-        let fingerprint = self.state.fingerprint(self.bound(), &parts);
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us())
-        {
-            self.note_refusal_key(fingerprint);
-            return Err(error);
-        }
+        self.check_renewal()?;
+        self.check_lock()?;
+        let (store, fingerprint) = (&*self.state.store, self.renewal_fingerprint());
         let outcome = self.exchange(request).map_err(|failure| failure.error);
         let error = outcome.as_ref().err();
         // Record the outcome for all processes, as for a login. A lost response is not recorded,
@@ -336,6 +383,7 @@ impl Context for ServiceContext<'_> {
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
+        self.check_lock()?;
         self.state.stats.logins.fetch_add(1, Ordering::Relaxed);
         let is_read = request.method == Method::Get;
         let outcome = if is_read {

@@ -12,7 +12,7 @@ use crate::engine::cache::Cache;
 use crate::error::Error;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::ports::http::Http;
-use crate::ports::store::Store;
+use crate::ports::store::{Reach, Store};
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 
 /// The maximum number of entries in [`EngineState::refusals`].
@@ -136,9 +136,10 @@ impl EngineState {
             .lock()
             .extract_if(|key, _| which(key))
             .collect();
-        stopped
-            .iter()
-            .for_each(|(_, secret)| self.store.set_failure(secret, None, &|_| false));
+        for (_, secret) in stopped {
+            self.store
+                .set_failure(&secret, None, Reach::Everywhere, &|_| false);
+        }
     }
 
     /// Returns the time by the clock of a service.

@@ -3,20 +3,32 @@
 //!
 //! A store MUST
 //! - return a record completely or not at all;
-//! - grant the lock of a key to one holder at a time, and release it when the holding process ends
-//!   for any reason;
-//! - never wait for a lock, because the engine retries and reads the store between its tries;
+//! - grant the lock of a key to one holder at a time, thread or process, and release it when the
+//!   holding process ends for any reason;
+//! - never wait for a lock that is held during a flight, because the engine has a deadline and asks
+//!   again;
+//! - give out a renewal secret only through [`RecordLock::take_renewal`], and only after the stored
+//!   record has lost it for good;
 //! - never replace or remove a record of a later generation than the generation that the caller
 //!   passes;
 //! - open no file or connection before its first operation.
 //!
 //! A store SHOULD continue in memory if it cannot write, for example because the disk is full or a
 //! directory is not writable. It then logs a warning that names the remedy.
+//!
+//! A lock saves work: it keeps processes from fetching the same token twice. It is not what keeps a
+//! renewal secret from being sent twice, because a holder may be stopped for longer than a store
+//! can keep a lock for it. A renewal secret is safe because it leaves the store before it is sent.
+
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::model::token::Token;
 use crate::secret::Secret;
+
+/// The maximum number of resources in [`Record::rejections`].
+pub const MAX_REJECTIONS: usize = 64;
 
 /// The stored data for one key.
 #[derive(Clone, Default)]
@@ -29,7 +41,8 @@ pub struct Record {
     /// A fingerprint of the setting that identifies the token's user. `None` if the token does not
     /// depend on the user.
     pub owner: Option<Fingerprint>,
-    /// The renewal secret. It never leaves the engine.
+    /// The renewal secret to save. A store never returns it in a record: see
+    /// [`RecordLock::take_renewal`].
     pub renewal: Option<Secret>,
     /// For a link: the key of the package that the link opens, which has the token. It has the same
     /// scope.
@@ -42,6 +55,40 @@ pub struct Record {
     /// When a token was last acquired to replace a rejected one, if ever, in microseconds since
     /// 1970 by this machine's clock.
     pub replaced_us: Option<i64>,
+    /// Keyed fingerprints of the resources for which the token of this generation was rejected, at
+    /// most [`MAX_REJECTIONS`]. Not used yet.
+    pub rejections: Vec<Fingerprint>,
+    /// When the service last accepted the token of this generation in spite of a rejection, in
+    /// microseconds since 1970 by this machine's clock. Not used yet.
+    pub alive_us: Option<i64>,
+    /// The last login that a rejection caused. It outlives the generation. Not used yet.
+    pub reject_login: Option<RejectLogin>,
+    /// When the token was acquired, by a clock that nobody can set. Not used yet.
+    pub acquired: Option<BootTime>,
+    /// The SHA-256 fingerprint of the manifest of the plugin that acquired the token. Not used yet.
+    pub manifest: Option<[u8; 32]>,
+    /// The generation of the record in a store of several machines from which this record was
+    /// copied. Not used yet.
+    pub shared_generation: Option<u64>,
+}
+
+/// A login that a rejection caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RejectLogin {
+    /// The number of such logins since an hour without a rejection. The interval to the next one
+    /// depends on it.
+    pub step: u32,
+    /// When it happened, in microseconds since 1970 by this machine's clock.
+    pub at_us: i64,
+}
+
+/// A point in time by the clock that counts from the machine's boot, also while it is suspended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BootTime {
+    /// A fingerprint of the kernel's boot id. Times of two boots cannot be compared.
+    pub boot: Fingerprint,
+    /// The microseconds since the boot.
+    pub at_us: u64,
 }
 
 /// The record of a failure that applies to all processes: a rejected secret, a login without
@@ -58,6 +105,65 @@ pub struct FailureRecord {
     pub error: Error,
 }
 
+/// How far an operation reaches. A store that one machine uses treats both alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// This machine.
+    Here,
+    /// All machines that share the store.
+    Everywhere,
+}
+
+/// The result of asking for the lock of a key.
+pub enum Turn<'a> {
+    /// The caller holds the lock until this value is dropped.
+    Locked(Box<dyn RecordLock + 'a>),
+    /// Another process or thread holds the lock.
+    Held {
+        /// The holder as messages name it, such as `process 123`, if known.
+        holder: Option<String>,
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// The store has a newer token, so the caller may need no lock.
+    Newer(Box<Record>),
+}
+
+/// The result of saving a record.
+pub enum Saved {
+    /// The record is stored, or is kept in memory by a store that cannot write.
+    Kept,
+    /// Another record was stored meanwhile, and stays. The caller uses that one.
+    Lost(Box<Record>),
+}
+
+/// The lock of a key. It is released when it is dropped.
+pub trait RecordLock {
+    /// Returns the record that was read when the lock was granted. It is valid for the whole flight:
+    /// only the holder of the lock acquires tokens of the key.
+    fn record(&self) -> Option<&Record>;
+
+    /// Returns whether the lock still excludes other processes. The engine asks before each request
+    /// that spends something: a login, or a renewal secret.
+    fn still_held(&self) -> bool;
+
+    /// Takes the renewal secret out of the stored record, and returns it. When this returns, no
+    /// other process can get it, even if this process is killed or the machine loses power. Returns
+    /// `None` if the record has none, or if it cannot be removed.
+    fn take_renewal(&self) -> Option<Secret>;
+
+    /// Puts the renewal secret back into the stored record. The caller knows that the service did
+    /// not use it: no byte of the request was written, or the service answered 429.
+    fn return_renewal(&self, renewal: Secret);
+
+    /// Saves the record that this flight acquired, unless the stored record is no longer the one
+    /// that was read.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Store`] if the record cannot be saved.
+    fn save(&self, record: &Record) -> Result<Saved>;
+}
+
 /// A store of records.
 pub trait Store: Send + Sync {
     /// Returns the name used in messages, such as `memory` or `file`.
@@ -66,56 +172,67 @@ pub trait Store: Send + Sync {
     /// Describes in a few words how the records are protected.
     fn protection(&self) -> &'static str;
 
-    /// Returns the record of a key, or `None` if there is none.
+    /// Returns the record of a key without its renewal secret, or `None` if there is none.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the store cannot be read.
     fn load(&self, key: &TokenKey) -> Result<Option<Record>>;
 
-    /// Saves a record. It replaces the previous record, unless that has a later generation.
+    /// Tries to lock a key for a flight, without waiting. Returns the stored record instead if it
+    /// has a token of a generation greater than `above`.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
+    fn turn(&self, key: &TokenKey, above: u64) -> Result<Turn<'_>>;
+
+    /// Saves a record that was acquired outside a flight of its key. It replaces the previous
+    /// record, unless that has a later generation.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the record cannot be saved. The previous record is
     /// then unchanged.
-    fn save(&self, key: &TokenKey, record: &Record) -> Result<()>;
+    fn save(&self, key: &TokenKey, record: &Record) -> Result<Saved>;
+
+    /// Changes the stored record of a key in place, if it has exactly this generation. This needs no
+    /// lock, so it can happen during a flight. `change` sees no renewal secret, and the record keeps
+    /// the one that it has. It may run several times.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
+    fn update(&self, key: &TokenKey, generation: u64, change: &dyn Fn(&mut Record)) -> Result<()>;
 
     /// Removes the record of a key, unless its generation is greater than `up_to_generation`.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
-    fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()>;
+    fn forget(&self, key: &TokenKey, up_to_generation: u64, reach: Reach) -> Result<()>;
 
     /// Removes all records, including failure records.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
-    fn clear(&self) -> Result<()>;
+    fn forget_all(&self, reach: Reach) -> Result<()>;
 
-    /// Returns all records that outlive the cache.
+    /// Returns all records that outlive the cache, without their renewal secrets.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
     fn list(&self) -> Result<Vec<(TokenKey, Record)>>;
 
-    /// Tries to lock a key against other processes, without waiting.
-    ///
-    /// # Errors
-    /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
-    fn try_lock(&self, key: &TokenKey) -> Result<LockResult>;
-
     /// Returns the fingerprinter that all processes of the store share.
     fn fingerprints(&self) -> &Fingerprinter;
 
     /// Returns the failure that is recorded for a fingerprint.
-    fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord>;
+    fn failure(&self, secret: &Fingerprint, reach: Reach) -> Option<FailureRecord>;
 
-    /// Replaces the failure recorded for a fingerprint, or removes it if `refusal` is `None`.
+    /// Replaces the failure recorded for a fingerprint, or removes it if `failure` is `None`.
     /// Changes nothing if `stays` returns true for the current failure. No other process changes
-    /// the record between that check and the replacement.
+    /// the record between that check and the replacement. `stays` may run several times.
     fn set_failure(
         &self,
         secret: &Fingerprint,
-        refusal: Option<FailureRecord>,
+        failure: Option<FailureRecord>,
+        reach: Reach,
         stays: &dyn Fn(&FailureRecord) -> bool,
     );
 }
@@ -135,18 +252,18 @@ pub trait KeyBackend: Send + Sync {
     fn put(&self, name: &str, key: &Secret) -> Result<()>;
 }
 
-/// The result of trying a lock.
-pub enum LockResult {
-    /// The caller holds the lock until this value is dropped.
-    Locked(Box<dyn Lock>),
-    /// Another process holds the lock. Contains its process id, if known.
-    Held(Option<u32>),
+impl Record {
+    /// Returns whether the record has a token of a generation greater than `above`.
+    pub fn is_newer(&self, above: u64) -> bool {
+        self.token.is_some() && self.generation > above
+    }
+
+    /// Returns the record without its renewal secret.
+    #[must_use]
+    pub fn without_renewal(self) -> Self {
+        Self {
+            renewal: None,
+            ..self
+        }
+    }
 }
-
-/// A lock that is released when it is dropped.
-pub trait Lock {}
-
-/// A no-op lock for stores that only one process can open.
-pub struct NoopLock;
-
-impl Lock for NoopLock {}

@@ -29,6 +29,7 @@ use crate::model::token::Token;
 use crate::plugin::Plugins;
 use crate::ports::http::Http;
 use crate::ports::service::{Acquired, Agent, AgentSession, Context};
+use crate::ports::store::Reach;
 use crate::secret::Secret;
 use crate::secret_sources;
 use crate::stores;
@@ -507,13 +508,13 @@ impl Session {
             state.cache.clear();
             state.aliases.write().clear();
             state.backoff.forget(|_| true);
-            return state.store.clear();
+            return state.store.forget_all(Reach::Everywhere);
         };
         let lookup = self.lookup();
         lookup.at(resource, |resolved, bound| {
             for key in lookup.keys(resolved, bound)? {
                 state.cache.remove(&key.borrow(), u64::MAX);
-                state.store.remove(&key, u64::MAX)?;
+                state.store.forget(&key, u64::MAX, Reach::Everywhere)?;
             }
             // The user's own credential fetches every other token of the service, so forgetting
             // that credential forgets all failures of the service. For another resource, only its
@@ -603,6 +604,7 @@ impl Session {
             service,
             explicit,
             key: None,
+            flight: None,
             newer: None,
             deadline,
         }

@@ -1,14 +1,18 @@
-//! Keeps renewal secrets and failures in memory until the session ends. It keeps no tokens, because
-//! the cache already holds them.
+//! Keeps records and failures in memory until the session ends. It keeps no tokens, because the
+//! cache already holds them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use crate::sys::sync::Mutex;
 
 use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
-use crate::ports::store::{FailureRecord, LockResult, NoopLock, Record, Store};
+use crate::ports::store::{FailureRecord, Reach, Record, RecordLock, Saved, Store, Turn};
+use crate::secret::Secret;
 
+/// When a caller asks again for a lock that another thread holds.
+const RETRY_AFTER: Duration = Duration::from_millis(1);
 /// The maximum number of failures. Rationale: without a limit, a caller that requests many wrong
 /// links would use more and more memory.
 const MAX_FAILURES: usize = 1024;
@@ -22,11 +26,19 @@ fn remove_first_to_end(failures: &mut HashMap<Fingerprint, FailureRecord>) {
     first.map(|secret| failures.remove(&secret));
 }
 
-/// A store that keeps renewal secrets and failures in memory.
+/// A store that keeps records and failures in memory.
 pub struct MemoryStore {
     records: Mutex<HashMap<TokenKey, Record>>,
     failures: Mutex<HashMap<Fingerprint, FailureRecord>>,
+    locked: Mutex<HashSet<TokenKey>>,
     fingerprints: Fingerprinter,
+}
+
+/// The lock of a key in this store.
+struct MemoryLock<'a> {
+    store: &'a MemoryStore,
+    key: TokenKey,
+    base: Option<Record>,
 }
 
 impl Default for MemoryStore {
@@ -34,8 +46,82 @@ impl Default for MemoryStore {
         Self {
             records: Mutex::default(),
             failures: Mutex::default(),
+            locked: Mutex::default(),
             fingerprints: Fingerprinter::random(),
         }
+    }
+}
+
+/// Returns the parts of a record that this store keeps.
+fn without_token(record: &Record) -> Record {
+    Record {
+        token: None,
+        alias: None,
+        ..record.clone()
+    }
+}
+
+impl MemoryStore {
+    /// Saves a record, unless `stays` returns true for the present one.
+    fn save_unless(
+        &self,
+        key: &TokenKey,
+        record: &Record,
+        stays: impl Fn(&Record) -> bool,
+    ) -> Saved {
+        let mut records = self.records.lock();
+        if let Some(present) = records.get(key).filter(|present| stays(present)) {
+            return Saved::Lost(Box::new(present.clone().without_renewal()));
+        }
+        records.insert(key.clone(), without_token(record));
+        Saved::Kept
+    }
+}
+
+impl MemoryLock<'_> {
+    /// Returns whether a record is the one that was read when the lock was granted.
+    fn is_base(&self, record: &Record) -> bool {
+        self.base
+            .as_ref()
+            .is_some_and(|base| base.generation == record.generation)
+    }
+}
+
+impl RecordLock for MemoryLock<'_> {
+    fn record(&self) -> Option<&Record> {
+        self.base.as_ref()
+    }
+
+    fn still_held(&self) -> bool {
+        true
+    }
+
+    fn take_renewal(&self) -> Option<Secret> {
+        let mut records = self.store.records.lock();
+        let present = records.get_mut(&self.key)?;
+        self.is_base(present).then(|| present.renewal.take())?
+    }
+
+    fn return_renewal(&self, renewal: Secret) {
+        let mut records = self.store.records.lock();
+        if let Some(present) = records
+            .get_mut(&self.key)
+            .filter(|record| self.is_base(record))
+        {
+            present.renewal = Some(renewal);
+        }
+    }
+
+    fn save(&self, record: &Record) -> Result<Saved> {
+        Ok(self
+            .store
+            .save_unless(&self.key, record, |present| !self.is_base(present)))
+    }
+}
+
+impl Drop for MemoryLock<'_> {
+    fn drop(&mut self) {
+        self.store.locked.lock().remove(&self.key);
     }
 }
 
@@ -49,32 +135,51 @@ impl Store for MemoryStore {
     }
 
     fn load(&self, key: &TokenKey) -> Result<Option<Record>> {
-        Ok(self.records.lock().get(key).cloned())
+        Ok(self
+            .records
+            .lock()
+            .get(key)
+            .cloned()
+            .map(Record::without_renewal))
     }
 
-    fn save(&self, key: &TokenKey, record: &Record) -> Result<()> {
-        let mut records = self.records.lock();
-        if records
-            .get(key)
-            .is_some_and(|present| present.generation > record.generation)
-        {
-            return Ok(());
+    /// Never returns a newer record: the records of this store have no token.
+    fn turn(&self, key: &TokenKey, _above: u64) -> Result<Turn<'_>> {
+        if !self.locked.lock().insert(key.clone()) {
+            return Ok(Turn::Held {
+                holder: Some(format!("process {}", std::process::id())),
+                retry_after: RETRY_AFTER,
+            });
         }
-        match &record.renewal {
-            Some(_) => records.insert(
-                key.clone(),
-                Record {
-                    token: None,
-                    alias: None,
-                    ..record.clone()
-                },
-            ),
-            None => records.remove(key),
-        };
+        Ok(Turn::Locked(Box::new(MemoryLock {
+            store: self,
+            key: key.clone(),
+            base: self.load(key)?,
+        })))
+    }
+
+    fn save(&self, key: &TokenKey, record: &Record) -> Result<Saved> {
+        let is_later = |present: &Record| present.generation > record.generation;
+        Ok(self.save_unless(key, record, is_later))
+    }
+
+    fn update(&self, key: &TokenKey, generation: u64, change: &dyn Fn(&mut Record)) -> Result<()> {
+        let mut records = self.records.lock();
+        if let Some(present) = records
+            .get_mut(key)
+            .filter(|present| present.generation == generation)
+        {
+            let renewal = present.renewal.take();
+            change(present);
+            *present = Record {
+                renewal,
+                ..without_token(present)
+            };
+        }
         Ok(())
     }
 
-    fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
+    fn forget(&self, key: &TokenKey, up_to_generation: u64, _reach: Reach) -> Result<()> {
         let mut records = self.records.lock();
         if records
             .get(key)
@@ -85,28 +190,22 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn clear(&self) -> Result<()> {
+    fn forget_all(&self, _reach: Reach) -> Result<()> {
         self.records.lock().clear();
         self.failures.lock().clear();
         Ok(())
     }
 
-    /// Returns no records: the cache already holds them.
+    /// Returns no records: the cache already holds the tokens.
     fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
         Ok(Vec::new())
-    }
-
-    /// Always succeeds. No other process uses this store, and the engine's single flight lets only
-    /// one thread fetch the token of a key.
-    fn try_lock(&self, _key: &TokenKey) -> Result<LockResult> {
-        Ok(LockResult::Locked(Box::new(NoopLock)))
     }
 
     fn fingerprints(&self) -> &Fingerprinter {
         &self.fingerprints
     }
 
-    fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord> {
+    fn failure(&self, secret: &Fingerprint, _reach: Reach) -> Option<FailureRecord> {
         self.failures.lock().get(secret).cloned()
     }
 
@@ -114,6 +213,7 @@ impl Store for MemoryStore {
         &self,
         secret: &Fingerprint,
         failure: Option<FailureRecord>,
+        _reach: Reach,
         keep_present: &dyn Fn(&FailureRecord) -> bool,
     ) {
         let mut failures = self.failures.lock();

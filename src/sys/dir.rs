@@ -249,6 +249,16 @@ impl Dir {
         check(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) })
     }
 
+    /// Removes an empty subdirectory.
+    ///
+    /// # Errors
+    /// Returns the operating system's error.
+    pub fn remove_dir(&self, name: &str) -> Result<()> {
+        let name = c_string(name)?;
+        // SAFETY: as in `open_at`.
+        check(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) })
+    }
+
     /// Returns the names in a subdirectory, except names that are not UTF-8.
     ///
     /// # Errors

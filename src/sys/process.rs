@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::fork::PerProcess;
 use super::signals::{self, SigpipeGuard};
 
 /// The limits for one run of a program.
@@ -202,4 +203,23 @@ pub fn keep_out_of_core_files() {
     unsafe {
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
+}
+
+/// Returns when a process started, in clock ticks since the machine booted. Returns 0 if it does not
+/// exist or this is not known. Together with the id, the time identifies a process.
+pub fn start_time(pid: u32) -> u64 {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return 0;
+    };
+    // The second field is the program's name in parentheses, and may contain spaces. The start time
+    // is field 22.
+    stat.rsplit_once(')')
+        .and_then(|(_, fields)| fields.split_whitespace().nth(19)?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Returns when this process started, as [`start_time`] does.
+pub fn own_start_time() -> u64 {
+    static OWN: PerProcess<u64> = PerProcess::new();
+    *OWN.get_or_init(|| start_time(std::process::id()))
 }

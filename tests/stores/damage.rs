@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keyferry::config::Config;
 use keyferry::model::key::TokenKey;
-use keyferry::ports::store::{KeyBackend, Record, Store};
+use keyferry::ports::store::{KeyBackend, Reach, Record, Store};
 use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::stores::file::FileStore;
@@ -120,7 +120,7 @@ fn what_another_key_or_release_has_written_is_left_alone() {
     for (place, offset) in [("the format", 4), ("the key", 8)] {
         let harness = new_harness();
         let (store, key, mut bytes) = stored(&harness);
-        bytes[offset] ^= 2;
+        bytes[offset] ^= 1;
         let check = ring::digest::digest(&ring::digest::SHA256, &bytes[..16]);
         bytes[16..24].copy_from_slice(&check.as_ref()[..8]);
         let path = harness.token_file();
@@ -133,7 +133,7 @@ fn what_another_key_or_release_has_written_is_left_alone() {
             "{place}: kept in memory"
         );
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "{place}: left alone");
-        store.clear().unwrap();
+        store.forget_all(Reach::Everywhere).unwrap();
         assert!(!path.exists(), "who has the store cleared means all of it");
     }
 }
@@ -169,7 +169,7 @@ fn a_store_is_not_written_with_another_key() {
         );
         assert_eq!(std::fs::read(&path).ok(), damaged);
         let _ = std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600));
-        harness.store().clear().unwrap();
+        harness.store().forget_all(Reach::Everywhere).unwrap();
         let _ = std::fs::remove_dir_all(harness.path("store"));
     }
 }
@@ -253,7 +253,7 @@ fn a_store_whose_key_in_the_keyring_is_damaged_is_good_again_when_it_was_cleared
         (true, Some("bent")),
         "it is left alone"
     );
-    store().clear().unwrap();
+    store().forget_all(Reach::Everywhere).unwrap();
     store().save(&key, &record(&key, 9)).unwrap();
     assert_eq!(
         store().load(&key).unwrap().as_ref().map(intact_generation),

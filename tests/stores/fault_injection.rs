@@ -88,7 +88,7 @@ fn at_each_call(
             harness
                 .store()
                 .save(&key("01A"), &record(&key("01A"), *generation))
-                .unwrap()
+                .unwrap();
         });
         let (lines, status) = inject(&harness, call, what);
         let what = format!("{what} at {} {}: {}", call.name, call.nth, call.text);

@@ -255,7 +255,7 @@ fn run_without_warning(harness: &Harness, task: &str, password: Option<&str>) ->
 fn a_part_of_the_store_that_was_removed_is_made_anew() {
     let harness = new_harness();
     run_without_warning(&harness, "get user", None);
-    for part in ["tokens", "new", "locks", "refusals", "store"] {
+    for part in ["tokens", "new", "lock", "refusals", "store"] {
         let path = harness.path("store").join(part);
         run_without_warning(&harness, "reject user", None);
         if path.is_dir() {
@@ -300,9 +300,15 @@ fn without_the_folder_of_refusals_a_wrong_password_is_sent_once() {
 fn a_process_that_has_the_store_open_makes_anew_what_is_removed_meanwhile() {
     let harness = new_harness();
     let (store, key) = (harness.store(), key("01A"));
-    for (generation, part) in [(1, "tokens"), (3, "new"), (5, "locks")] {
+    for (generation, part) in [(1, "tokens"), (3, "new"), (5, "lock")] {
         store.save(&key, &record(&key, generation)).unwrap();
-        std::fs::remove_dir_all(harness.path("store").join(part)).unwrap();
+        let path = harness.path("store").join(part);
+        let removed = if path.is_dir() {
+            std::fs::remove_dir_all(path)
+        } else {
+            std::fs::remove_file(path)
+        };
+        removed.unwrap();
         store.save(&key, &record(&key, generation + 1)).unwrap();
         store.save(&key, &record(&key, generation + 1)).unwrap();
         assert_eq!(

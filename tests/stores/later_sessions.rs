@@ -315,9 +315,11 @@ fn a_clock_that_is_set_back_ends_what_was_met_before() {
 fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
     const ROUTE: &str = "/api/v1/accounts/refresh-token";
     let throttled = Fault::status(429).retry_after("120");
-    for (fault, kind, pause_s) in [
-        (throttled, ErrorKind::Throttled, 120),
-        (Fault::status(503), ErrorKind::Unavailable, 5),
+    // After a 429 the renewal secret is sent again. After a 503 it counts as spent, because the
+    // service may have used it: a login follows.
+    for (fault, kind, pause_s, logins) in [
+        (throttled, ErrorKind::Throttled, 120, 1),
+        (Fault::status(503), ErrorKind::Unavailable, 5, 2),
     ] {
         let harness = new_harness();
         harness.sandbox().set_life("bearer", 600);
@@ -343,15 +345,17 @@ fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
             "{kind:?}: it has ended, and the pause has not"
         );
         harness.pass_s(pause_s - 4);
-        assert_eq!(
-            (ask(&harness), count()),
-            (vec![Err(kind); 16], (3, 1)),
-            "{kind:?}: the pause is over"
-        );
+        let got = ask(&harness);
+        assert_eq!(count(), (3, logins), "{kind:?}: the pause is over");
+        if logins == 1 {
+            assert_eq!(got, vec![Err(kind); 16], "the refresh fails again");
+        } else {
+            assert!(got.iter().all(Result::is_ok), "{got:?}");
+        }
         harness.sandbox().clear_faults();
         harness.pass_s(900);
         assert!(ask(&harness).iter().all(Result::is_ok));
-        assert_eq!(count(), (4, 1), "{kind:?}");
+        assert_eq!(count(), (4, logins), "{kind:?}");
         harness.pass_s(650);
         harness.sandbox().fault(Fault::status(503).path(ROUTE));
         assert_eq!(ask(&harness)[15], Err(ErrorKind::Unavailable));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use keyferry::ports::store::{LockResult, Store};
+use keyferry::ports::store::{Store, Turn};
 
 use crate::processes::{StoreProcesses, new_harness};
 use crate::worker::key;
@@ -124,35 +124,48 @@ fn a_forked_child_does_not_keep_its_parents_lock() {
     // The child lets go as soon as it runs, which may be after its parent has ended. Its life is
     // far longer than this wait.
     let deadline = Instant::now() + Duration::from_secs(20);
+    let store = harness.store();
     let attempt = loop {
-        match harness.store().try_lock(&key("01A")).unwrap() {
-            LockResult::Held(_) if Instant::now() < deadline => std::thread::yield_now(),
+        match store.turn(&key("01A"), 0).unwrap() {
+            Turn::Held { .. } if Instant::now() < deadline => std::thread::yield_now(),
             attempt => break attempt,
         }
     };
     // SAFETY: the number is of the child, which lives until here.
     unsafe { libc::kill(child, libc::SIGKILL) };
-    assert!(matches!(attempt, LockResult::Locked(_)));
+    assert!(matches!(attempt, Turn::Locked(_)));
 }
 
 #[test]
 fn a_lock_is_held_once_and_names_its_holder() {
     let harness = new_harness();
     let store = harness.store();
-    let first = store.try_lock(&key("01A")).unwrap();
-    assert!(matches!(first, LockResult::Locked(_)));
+    let first = store.turn(&key("01A"), 0).unwrap();
+    assert!(matches!(first, Turn::Locked(_)));
+    let own = format!("process {}", std::process::id());
     assert!(
-        matches!(harness.store().try_lock(&key("01A")).unwrap(), LockResult::Held(Some(pid)) if pid == std::process::id())
+        matches!(harness.store().turn(&key("01A"), 0).unwrap(), Turn::Held { holder: Some(holder), .. } if holder == own)
     );
     drop(first);
     assert!(matches!(
-        store.try_lock(&key("01A")).unwrap(),
-        LockResult::Locked(_)
+        store.turn(&key("01A"), 0).unwrap(),
+        Turn::Locked(_)
     ));
-    let before = harness.names("locks");
-    (0..500).for_each(|id| drop(store.try_lock(&key(&id.to_string())).unwrap()));
+    let before = harness.names("");
+    let other = harness.store();
+    let all: Vec<_> = (0..500)
+        .map(|id| store.turn(&key(&id.to_string()), 0).unwrap())
+        .collect();
     assert!(
-        harness.names("locks").len() <= before.len() + 64,
-        "a fixed set"
+        all.iter().all(|turn| matches!(turn, Turn::Locked(_))),
+        "no key waits for another"
     );
+    assert!(
+        (0..500).all(|id| matches!(
+            other.turn(&key(&id.to_string()), 0).unwrap(),
+            Turn::Held { .. }
+        )),
+        "neither session has the other's"
+    );
+    assert_eq!(harness.names(""), before, "one file");
 }

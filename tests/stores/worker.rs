@@ -13,7 +13,7 @@ use keyferry::log::{self, Level};
 use keyferry::model::key::{Access, ResourceKind, Scope, TokenKey};
 use keyferry::model::request::Request;
 use keyferry::model::token::{NO_EXPIRY, NewToken, Token, TokenKind, TokenMeta};
-use keyferry::ports::store::{LockResult, Record, Store};
+use keyferry::ports::store::{Reach, Record, Store, Turn};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry::stores::file::FileStore;
@@ -206,8 +206,20 @@ pub(crate) fn record(key: &TokenKey, generation: u64) -> Record {
 pub(crate) fn intact_generation(record: &Record) -> u64 {
     let value = format!("{}-", record.generation).repeat(40);
     assert_eq!(record.token.as_ref().unwrap().value(), value);
-    assert_eq!(record.renewal.as_ref().unwrap().expose(), value);
+    assert!(record.renewal.is_none(), "only a lock gives it out");
     record.generation
+}
+
+/// Takes the renewal secret of a record and puts it back. Fails if it belongs to another generation.
+fn take_and_return_renewal(store: &FileStore, key: &TokenKey) {
+    let Turn::Locked(lock) = store.turn(key, u64::MAX).unwrap() else {
+        return;
+    };
+    if let Some(renewal) = lock.take_renewal() {
+        let generation = lock.record().unwrap().generation;
+        assert_eq!(renewal.expose(), format!("{generation}-").repeat(40));
+        lock.return_renewal(renewal);
+    }
 }
 
 fn store() -> FileStore {
@@ -298,7 +310,7 @@ fn hold() {
         access: Access::Full,
     };
     let store = store();
-    let LockResult::Locked(_lock) = store.try_lock(&key).unwrap() else {
+    let Turn::Locked(_lock) = store.turn(&key, u64::MAX).unwrap() else {
         panic!("somebody else has the lock")
     };
     wait();
@@ -307,7 +319,7 @@ fn hold() {
 /// Leaves a child behind that lives on, and ends without a word while it holds the lock.
 fn fork() {
     let (store, key) = (store(), key("01A"));
-    let LockResult::Locked(lock) = store.try_lock(&key).unwrap() else {
+    let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {
         panic!("somebody else has the lock")
     };
     // SAFETY: the child calls nothing but what may be called after a fork.
@@ -352,8 +364,8 @@ fn mixed(seed: u64) {
                     .save(key, &record(key, before + 1 + random(3)))
                     .unwrap();
             }
-            4 => store.remove(key, random(1000)).unwrap(),
-            5 => drop(store.try_lock(key).unwrap()),
+            4 => store.forget(key, random(1000), Reach::Everywhere).unwrap(),
+            5 => take_and_return_renewal(&store, key),
             6 => drop(
                 store
                     .list()

@@ -11,16 +11,24 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind};
 use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
 use crate::model::token::{Layout, Token, TokenKind, TokenMeta};
-use crate::ports::store::{FailureRecord, Record};
+use crate::ports::store::{BootTime, FailureRecord, MAX_REJECTIONS, Record, RejectLogin};
 use crate::secret::Secret;
 
-const HAS_TOKEN: u8 = 1;
-const HAS_RENEWAL: u8 = 2;
-const HAS_ALIAS: u8 = 4;
-const HAS_OWNER: u8 = 64;
-const HAS_SKEW: u8 = 8;
-const IS_REJECTED: u8 = 16;
-const IS_REPLACED: u8 = 32;
+/// The flags of a record, in the order of its parts. A part without its flag has no bytes.
+const HAS_OWNER: u16 = 1;
+const HAS_TOKEN: u16 = 1 << 1;
+const HAS_RENEWAL: u16 = 1 << 2;
+const HAS_ALIAS: u16 = 1 << 3;
+const HAS_SKEW: u16 = 1 << 4;
+const IS_REJECTED: u16 = 1 << 5;
+const IS_REPLACED: u16 = 1 << 6;
+const HAS_REJECTIONS: u16 = 1 << 7;
+const IS_ALIVE: u16 = 1 << 8;
+const HAS_REJECT_LOGIN: u16 = 1 << 9;
+const HAS_BOOT_TIME: u16 = 1 << 10;
+const HAS_MANIFEST: u16 = 1 << 11;
+const HAS_SHARED_GENERATION: u16 = 1 << 12;
+const ALL_FLAGS: u16 = (1 << 13) - 1;
 
 /// Encodes a record and its key.
 #[expect(
@@ -37,6 +45,12 @@ pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
         skew_us,
         rejected,
         replaced_us,
+        rejections,
+        alive_us,
+        reject_login,
+        acquired,
+        manifest,
+        shared_generation,
     } = record;
     let mut out = Encoder::default();
     for part in [&key.scope.service, &key.scope.base, &key.scope.account] {
@@ -44,14 +58,23 @@ pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
     }
     encode_key_in_scope(&mut out, key);
     out.u64(*generation);
-    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-    let parts = flag(token.is_some(), HAS_TOKEN)
-        | flag(renewal.is_some(), HAS_RENEWAL)
-        | flag(alias.is_some(), HAS_ALIAS);
-    let state = flag(skew_us.is_some(), HAS_SKEW)
-        | flag(*rejected, IS_REJECTED)
-        | flag(replaced_us.is_some(), IS_REPLACED);
-    out.byte(parts | state | flag(owner.is_some(), HAS_OWNER));
+    let flags = [
+        (owner.is_some(), HAS_OWNER),
+        (token.is_some(), HAS_TOKEN),
+        (renewal.is_some(), HAS_RENEWAL),
+        (alias.is_some(), HAS_ALIAS),
+        (skew_us.is_some(), HAS_SKEW),
+        (*rejected, IS_REJECTED),
+        (replaced_us.is_some(), IS_REPLACED),
+        (!rejections.is_empty(), HAS_REJECTIONS),
+        (alive_us.is_some(), IS_ALIVE),
+        (reject_login.is_some(), HAS_REJECT_LOGIN),
+        (acquired.is_some(), HAS_BOOT_TIME),
+        (manifest.is_some(), HAS_MANIFEST),
+        (shared_generation.is_some(), HAS_SHARED_GENERATION),
+    ];
+    let set = flags.iter().filter(|(is_set, _)| *is_set);
+    out.u16(set.fold(0, |all, (_, flag)| all | flag));
     owner.iter().for_each(|owner| out.bytes(owner.bytes()));
     token.iter().for_each(|token| encode_token(&mut out, token));
     renewal
@@ -64,6 +87,20 @@ pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
         .iter()
         .chain(replaced_us)
         .for_each(|us| out.u64(*us as u64));
+    encode_rejections(&mut out, rejections);
+    alive_us.iter().for_each(|us| out.u64(*us as u64));
+    if let Some(RejectLogin { step, at_us }) = reject_login {
+        out.u64(u64::from(*step));
+        out.u64(*at_us as u64);
+    }
+    if let Some(BootTime { boot, at_us }) = acquired {
+        out.bytes(boot.bytes());
+        out.u64(*at_us);
+    }
+    manifest.iter().for_each(|manifest| out.bytes(manifest));
+    shared_generation
+        .iter()
+        .for_each(|generation| out.u64(*generation));
     out.into_bytes()
 }
 
@@ -73,51 +110,82 @@ pub(super) fn decode_record(bytes: &[u8]) -> Option<(TokenKey, Record)> {
     let scope = Arc::new(Scope::new(input.text()?, input.text()?, input.text()?));
     let key = decode_key_in_scope(&mut input, &scope)?;
     let generation = input.u64()?;
-    let flags = input.byte()?;
-    let owner = if flags & HAS_OWNER != 0 {
-        Some(Fingerprint::from_bytes(input.bytes(16)?.try_into().ok()?))
-    } else {
-        None
+    let flags = input.u16()?;
+    if flags & !ALL_FLAGS != 0 {
+        return None;
+    }
+    // The fields are read in this order.
+    let mut part = Parts { flags, input };
+    let record = Record {
+        generation,
+        owner: part.of(HAS_OWNER, Decoder::fingerprint)?,
+        token: part.of(HAS_TOKEN, |input| {
+            decode_token(input).filter(|token| token.key() == key.borrow())
+        })?,
+        renewal: part.of(HAS_RENEWAL, |input| Some(Secret::from(input.text()?)))?,
+        alias: part.of(HAS_ALIAS, |input| decode_key_in_scope(input, &scope))?,
+        skew_us: part.of(HAS_SKEW, Decoder::i64)?,
+        rejected: flags & IS_REJECTED != 0,
+        replaced_us: part.of(IS_REPLACED, Decoder::i64)?,
+        rejections: part
+            .of(HAS_REJECTIONS, decode_rejections)?
+            .unwrap_or_default(),
+        alive_us: part.of(IS_ALIVE, Decoder::i64)?,
+        reject_login: part.of(HAS_REJECT_LOGIN, |input| {
+            Some(RejectLogin {
+                step: u32::try_from(input.u64()?).ok()?,
+                at_us: input.i64()?,
+            })
+        })?,
+        acquired: part.of(HAS_BOOT_TIME, |input| {
+            Some(BootTime {
+                boot: input.fingerprint()?,
+                at_us: input.u64()?,
+            })
+        })?,
+        manifest: part.of(HAS_MANIFEST, |input| input.bytes(32)?.try_into().ok())?,
+        shared_generation: part.of(HAS_SHARED_GENERATION, Decoder::u64)?,
     };
-    let token = if flags & HAS_TOKEN != 0 {
-        Some(decode_token(&mut input).filter(|token| token.key() == key.borrow())?)
-    } else {
-        None
-    };
-    let renewal = if flags & HAS_RENEWAL != 0 {
-        Some(Secret::from(input.text()?))
-    } else {
-        None
-    };
-    let alias = if flags & HAS_ALIAS != 0 {
-        Some(decode_key_in_scope(&mut input, &scope)?)
-    } else {
-        None
-    };
-    let skew_us = if flags & HAS_SKEW != 0 {
-        Some(input.u64()? as i64)
-    } else {
-        None
-    };
-    let replaced_us = if flags & IS_REPLACED != 0 {
-        Some(input.u64()? as i64)
-    } else {
-        None
-    };
-    let rejected = flags & IS_REJECTED != 0;
-    input.is_at_end().then_some((
-        key,
-        Record {
-            generation,
-            token,
-            owner,
-            renewal,
-            alias,
-            skew_us,
-            rejected,
-            replaced_us,
-        },
-    ))
+    part.input.is_at_end().then_some((key, record))
+}
+
+/// The parts of a record that are not decoded yet.
+struct Parts<'a> {
+    flags: u16,
+    input: Decoder<'a>,
+}
+
+impl<'a> Parts<'a> {
+    /// Decodes the next part: `Some(None)` if its flag is not set, `None` if it is malformed.
+    fn of<T>(
+        &mut self,
+        flag: u16,
+        decode: impl FnOnce(&mut Decoder<'a>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if self.flags & flag == 0 {
+            return Some(None);
+        }
+        decode(&mut self.input).map(Some)
+    }
+}
+
+/// Encodes at most [`MAX_REJECTIONS`] fingerprints, preceded by their number.
+fn encode_rejections(out: &mut Encoder, rejections: &[Fingerprint]) {
+    let count = rejections.len().min(MAX_REJECTIONS);
+    if count > 0 {
+        out.byte(count as u8);
+    }
+    rejections[..count]
+        .iter()
+        .for_each(|resource| out.bytes(resource.bytes()));
+}
+
+fn decode_rejections(input: &mut Decoder<'_>) -> Option<Vec<Fingerprint>> {
+    let count = usize::from(input.byte()?);
+    if !(1..=MAX_REJECTIONS).contains(&count) {
+        return None;
+    }
+    (0..count).map(|_| input.fingerprint()).collect()
 }
 
 fn encode_key_in_scope(out: &mut Encoder, key: &TokenKey) {
@@ -275,6 +343,10 @@ impl Encoder {
         self.0.push(byte);
     }
 
+    fn u16(&mut self, number: u16) {
+        self.bytes(&number.to_le_bytes());
+    }
+
     fn u64(&mut self, number: u64) {
         self.bytes(&number.to_le_bytes());
     }
@@ -300,6 +372,18 @@ impl<'a> Decoder<'a> {
 
     fn byte(&mut self) -> Option<u8> {
         Some(self.bytes(1)?[0])
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_le_bytes(self.bytes(2)?.try_into().ok()?))
+    }
+
+    fn i64(&mut self) -> Option<i64> {
+        self.u64().map(|number| number as i64)
+    }
+
+    fn fingerprint(&mut self) -> Option<Fingerprint> {
+        Some(Fingerprint::from_bytes(self.bytes(16)?.try_into().ok()?))
     }
 
     fn u64(&mut self) -> Option<u64> {
@@ -351,55 +435,125 @@ mod tests {
         Token::new(&new_token, "masv", "01A", meta).unwrap()
     }
 
+    fn fingerprint(byte: u8) -> Fingerprint {
+        Fingerprint::from_bytes([byte; 16])
+    }
+
+    /// A record with all parts.
+    fn full() -> Record {
+        Record {
+            generation: 9,
+            token: Some(token()),
+            owner: Some(fingerprint(7)),
+            renewal: Some(Secret::from("r")),
+            alias: Some(key().with_access(Access::Read)),
+            skew_us: Some(-5),
+            rejected: true,
+            replaced_us: Some(4),
+            rejections: (0..MAX_REJECTIONS as u8).map(fingerprint).collect(),
+            alive_us: Some(-6),
+            reject_login: Some(RejectLogin { step: 3, at_us: -7 }),
+            acquired: Some(BootTime {
+                boot: fingerprint(8),
+                at_us: 11,
+            }),
+            manifest: Some([12; 32]),
+            shared_generation: Some(13),
+        }
+    }
+
+    fn is_equal(one: &Record, other: &Record) -> bool {
+        let parts = |token: &Token| (*token.meta(), *token.layout(), token.text().to_vec());
+        let secret = |record: &Record| {
+            record
+                .renewal
+                .as_ref()
+                .map(|renewal| renewal.expose().to_owned())
+        };
+        let rest = |record: &Record| {
+            (
+                (record.generation, record.alias.clone(), record.skew_us),
+                (record.rejected, record.replaced_us, record.alive_us),
+                (record.reject_login, record.acquired, record.manifest),
+                record.shared_generation,
+            )
+        };
+        one.token.as_ref().map(parts) == other.token.as_ref().map(parts)
+            && one.owner == other.owner
+            && one.rejections == other.rejections
+            && secret(one) == secret(other)
+            && rest(one) == rest(other)
+    }
+
+    /// Removes one part of a record.
+    type Removal = fn(&mut Record);
+    const REMOVALS: [Removal; 13] = [
+        |record| record.token = None,
+        |record| record.owner = None,
+        |record| record.renewal = None,
+        |record| record.alias = None,
+        |record| record.skew_us = None,
+        |record| record.rejected = false,
+        |record| record.replaced_us = None,
+        |record| record.rejections.clear(),
+        |record| record.alive_us = None,
+        |record| record.reject_login = None,
+        |record| record.acquired = None,
+        |record| record.manifest = None,
+        |record| record.shared_generation = None,
+    ];
+
     #[test]
     fn a_record_is_decoded_as_it_was_encoded() {
-        for (token, renewal, alias, skew_us, rejected, replaced_us) in [
-            (None, None, None, None, true, None),
-            (Some(token()), None, None, Some(0), false, Some(3)),
-            (None, Some(Secret::from("r")), None, Some(-5), true, Some(4)),
-            (
-                Some(token()),
-                Some(Secret::from("r")),
-                Some(key().with_access(Access::Read)),
-                Some(7),
-                false,
-                None,
-            ),
-        ] {
-            let owner = token.is_some().then(|| Fingerprint::from_bytes([7; 16]));
-            let record = Record {
-                generation: 9,
-                token,
-                owner,
-                renewal,
-                alias,
-                skew_us,
-                rejected,
-                replaced_us,
-            };
+        let mut records = vec![full(), Record::default()];
+        for at in 0..REMOVALS.len() {
+            let mut without = full();
+            REMOVALS[at](&mut without);
+            let mut alone = full();
+            let others = REMOVALS
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != at);
+            others.for_each(|(_, remove)| remove(&mut alone));
+            records.extend([without, alone]);
+        }
+        for record in records {
             let bytes = encode_record(&key(), &record);
             let (found, decoded) = decode_record(&bytes).unwrap();
-            assert!(
-                found == key()
-                    && decoded.generation == 9
-                    && decoded.alias == record.alias
-                    && decoded.skew_us == record.skew_us
-            );
-            assert!(
-                (decoded.rejected, decoded.replaced_us, decoded.owner)
-                    == (record.rejected, record.replaced_us, record.owner)
-            );
-            assert_eq!(
-                decoded.renewal.as_ref().map(Secret::expose),
-                record.renewal.as_ref().map(Secret::expose)
-            );
-            let parts = |token: &Token| (*token.meta(), *token.layout(), token.text().to_vec());
-            assert_eq!(
-                decoded.token.as_ref().map(parts),
-                record.token.as_ref().map(parts)
-            );
+            assert!(found == key() && is_equal(&decoded, &record));
             (0..bytes.len())
                 .for_each(|len| assert!(decode_record(&bytes[..len]).is_none(), "{len}"));
+            assert!(decode_record(&[&bytes[..], &[0]].concat()).is_none());
+        }
+    }
+
+    #[test]
+    fn rejections_beyond_the_maximum_are_not_encoded_and_their_number_is_checked() {
+        let mut record = Record {
+            rejections: (0..MAX_REJECTIONS as u8 + 1).map(fingerprint).collect(),
+            ..Record::default()
+        };
+        let mut bytes = encode_record(&key(), &record);
+        let (_, decoded) = decode_record(&bytes).unwrap();
+        record.rejections.truncate(MAX_REJECTIONS);
+        assert!(is_equal(&decoded, &record));
+        let count_at = bytes.len() - MAX_REJECTIONS * 16 - 1;
+        for count in [0, MAX_REJECTIONS as u8 + 1] {
+            bytes[count_at] = count;
+            bytes.truncate(count_at + 1 + usize::from(count) * 16);
+            bytes.resize(count_at + 1 + usize::from(count) * 16, 0);
+            assert!(decode_record(&bytes).is_none(), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_flag_of_a_later_format_is_no_record() {
+        let empty = encode_record(&key(), &Record::default());
+        for bit in 13..16 {
+            let mut bytes = empty.clone();
+            let at = bytes.len() - 2;
+            bytes[at + bit / 8] |= 1 << (bit % 8);
+            assert!(decode_record(&bytes).is_none(), "{bit}");
         }
     }
 

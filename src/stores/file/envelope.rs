@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 const MAGIC: [u8; 4] = *b"kfst";
 /// The format version that this release writes.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 const HEADER_BYTES: usize = 24;
 const NONCE_BYTES: usize = 24;
 
@@ -41,6 +41,9 @@ pub(super) enum Unsealed {
     Plaintext(Vec<u8>),
     /// The file was changed after it was written.
     Damaged,
+    /// The header is intact, and names an older format. Nothing of such a file is used: a process
+    /// of that release may still use it.
+    Old,
     /// The header is intact, but the file has another format or was sealed with another key. The
     /// string is the reason, with a remedy.
     Foreign(&'static str),
@@ -112,7 +115,10 @@ impl SealingKey {
         if header[..4] != MAGIC || header[16..] != header_checksum(header) {
             return Unsealed::Damaged;
         }
-        if header[4] != VERSION {
+        if header[4] < VERSION {
+            return Unsealed::Old;
+        }
+        if header[4] > VERSION {
             return Unsealed::Foreign(
                 "was written by another release of keyferry; use that release or a newer one",
             );
@@ -204,12 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_no_damage() {
-        let mut file = header(VERSION + 1, Content::Record, &[7; 8]).to_vec();
-        file.extend([0; 100]);
-        assert!(matches!(
-            sealing_key().unseal(Content::Record, "name", &file),
-            Unsealed::Foreign(_)
-        ));
+    fn a_newer_or_older_format_is_no_damage() {
+        let unseal = |version| {
+            let mut file = header(version, Content::Record, &[7; 8]).to_vec();
+            file.extend([0; 100]);
+            sealing_key().unseal(Content::Record, "name", &file)
+        };
+        assert!(matches!(unseal(VERSION + 1), Unsealed::Foreign(_)));
+        assert_eq!(unseal(VERSION - 1), Unsealed::Old);
     }
 }

@@ -6,24 +6,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::lazy_store::LazyStore;
 use super::location::{self, KeyLocation};
-use super::lock::{self, LockAttempt};
 use super::open_store::TOKENS_DIR;
+use super::record_lock::FileRecordLock;
 use super::sealed_file::{self, ReadOutcome, RecordName};
-use super::{codec, gc};
+use super::{codec, gc, lock, lock::LockAttempt};
 use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
 use crate::model::key::{Fingerprint, Fingerprinter, ResourceKind, TokenKey};
-use crate::ports::store::{FailureRecord, KeyBackend, LockResult, NoopLock, Record, Store};
+use crate::ports::store::{FailureRecord, KeyBackend, Reach, Record, Saved, Store, Turn};
 use crate::sys::sync::Mutex;
+
+/// A record that was read, with its renewal secret.
+pub(super) struct Found {
+    pub(super) record: Record,
+    /// Whether the record is in memory, because it could not be written.
+    pub(super) in_memory: bool,
+}
 
 /// A store that keeps records and failures in sealed files.
 pub struct FileStore {
-    store: LazyStore,
+    pub(super) store: LazyStore,
     fingerprints: OnceLock<Fingerprinter>,
     /// Records that could not be written, or that replace a file which could not be removed. Each
     /// overrides its file until the file has a later generation.
-    unwritten: Mutex<HashMap<TokenKey, Record>>,
+    pub(super) unwritten: Mutex<HashMap<TokenKey, Record>>,
     /// Failures that could not be written.
     unwritten_failures: Mutex<HashMap<Fingerprint, FailureRecord>>,
     /// Whether a warning was logged since the last successful write.
@@ -53,7 +60,7 @@ impl FileStore {
     }
 
     /// Logs an error, unless one was logged since the last successful write.
-    fn warn(&self, error: &Error) {
+    pub(super) fn warn(&self, error: &Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             log::write(
                 Level::Warn,
@@ -94,16 +101,125 @@ impl FileStore {
         Ok(found)
     }
 
-    fn save_file(&self, key: &TokenKey, record: &Record) -> Result<()> {
+    /// Returns the stored record, or the one in memory that overrides it, with its renewal secret.
+    /// A store that can't be read has no records.
+    pub(super) fn read(&self, key: &TokenKey) -> Option<Found> {
+        let on_disk = self.load_file(key).unwrap_or_else(|error| {
+            self.warn(&error);
+            None
+        });
+        let mut unwritten = self.unwritten.lock();
+        let overrides = |in_memory: &Record| {
+            on_disk
+                .as_ref()
+                .is_none_or(|on_disk| on_disk.generation <= in_memory.generation)
+        };
+        match unwritten.get(key) {
+            Some(in_memory) if overrides(in_memory) => Some(Found {
+                record: in_memory.clone(),
+                in_memory: true,
+            }),
+            present => {
+                if present.is_some() {
+                    unwritten.remove(key);
+                }
+                on_disk.map(|record| Found {
+                    record,
+                    in_memory: false,
+                })
+            }
+        }
+    }
+
+    /// Writes the record that `change` returns for the one on disk. Writes nothing if it returns
+    /// `None`.
+    pub(super) fn change_file(
+        &self,
+        key: &TokenKey,
+        change: impl FnOnce(Option<Record>) -> Option<Record>,
+    ) -> Result<()> {
         let store = self.store.for_writing()?;
         let name = RecordName::for_record(&store.keys, key);
-        let is_later = |plaintext: &[u8]| {
-            codec::decode_record(plaintext)
-                .is_some_and(|(_, present)| present.generation > record.generation)
-        };
-        store.write(&name, &codec::encode_record(key, record), is_later)?;
-        gc::remove_expired_records(&store, record);
-        Ok(())
+        store.change(&name, |plaintext| {
+            let present = plaintext.and_then(codec::decode_record);
+            change(present.map(|(_, record)| record))
+                .map(|record| codec::encode_record(key, &record))
+        })
+    }
+
+    /// Saves a record, unless `stays` returns true for the one on disk. If the file can't be
+    /// written, the record is kept in memory.
+    pub(super) fn save_unless(
+        &self,
+        key: &TokenKey,
+        record: &Record,
+        stays: impl Fn(&Record) -> bool,
+    ) -> Saved {
+        let mut winner = None;
+        let outcome = self.change_file(key, |present| {
+            winner = present.filter(|present| stays(present));
+            winner.is_none().then(|| record.clone())
+        });
+        let outcome = outcome.and_then(|()| {
+            gc::remove_expired_records(&*self.store.for_writing()?, record);
+            Ok(())
+        });
+        if let Err(error) = &outcome {
+            // The cache holds the token.
+            self.keep_in_memory(
+                key,
+                Record {
+                    token: None,
+                    ..record.clone()
+                },
+            );
+            self.failed(error);
+            return Saved::Kept;
+        }
+        self.reset_warning();
+        match winner {
+            Some(winner) => Saved::Lost(Box::new(winner.without_renewal())),
+            None => {
+                let mut unwritten = self.unwritten.lock();
+                if unwritten
+                    .get(key)
+                    .is_some_and(|in_memory| in_memory.generation <= record.generation)
+                {
+                    unwritten.remove(key);
+                }
+                Saved::Kept
+            }
+        }
+    }
+
+    /// Keeps a record in memory that overrides the file, unless memory has a later one.
+    fn keep_in_memory(&self, key: &TokenKey, record: Record) {
+        let mut unwritten = self.unwritten.lock();
+        let is_later = unwritten
+            .get(key)
+            .is_some_and(|in_memory| in_memory.generation > record.generation);
+        if !is_later {
+            unwritten.insert(key.clone(), record);
+        }
+    }
+
+    /// Reports that a file could not be written. The next use opens the store again and creates
+    /// missing directories.
+    pub(super) fn failed(&self, error: &Error) {
+        self.warn(error);
+        self.store.close();
+    }
+
+    /// Tries the flight lock of a key. `None` if the store can't be written: then several processes
+    /// may fetch the same token. Writing a file still requires its write lock.
+    fn try_flight_lock(&self, key: &TokenKey) -> Option<LockAttempt> {
+        let attempt = self.store.for_writing().and_then(|store| {
+            let name = RecordName::for_record(&store.keys, key);
+            store
+                .locks()?
+                .try_acquire(lock::flight(key.resource_kind, name.hash()))
+        });
+        attempt.map_err(|error| self.warn(&error)).ok()
     }
 
     fn remove_file(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
@@ -135,60 +251,82 @@ impl Store for FileStore {
         if !is_stored(key) {
             return Ok(None);
         }
-        let on_disk = self.load_file(key).unwrap_or_else(|error| {
-            self.warn(&error);
-            None
-        });
-        let mut unwritten = self.unwritten.lock();
-        match (on_disk, unwritten.get(key)) {
-            (Some(on_disk), Some(in_memory)) if on_disk.generation > in_memory.generation => {
-                unwritten.remove(key);
-                Ok(Some(on_disk))
-            }
-            (_, Some(in_memory)) => Ok(Some(in_memory.clone())),
-            (on_disk, None) => Ok(on_disk),
-        }
+        Ok(self.read(key).map(|found| found.record.without_renewal()))
     }
 
-    fn save(&self, key: &TokenKey, record: &Record) -> Result<()> {
+    fn turn(&self, key: &TokenKey, above: u64) -> Result<Turn<'_>> {
+        if !is_stored(key) {
+            return Ok(Turn::Locked(Box::new(FileRecordLock::of_none(self, key))));
+        }
+        let attempt = self.try_flight_lock(key);
+        // Read after the lock was tried: the record is then what the last holder left behind.
+        let found = self.read(key);
+        if let Some(found) = found.as_ref().filter(|found| found.record.is_newer(above)) {
+            return Ok(Turn::Newer(Box::new(
+                found.record.clone().without_renewal(),
+            )));
+        }
+        let held = match attempt {
+            Some(LockAttempt::Busy(holder)) => {
+                return Ok(Turn::Held {
+                    holder: lock::holder_text(holder),
+                    retry_after: lock::flight_retry_delay(),
+                });
+            }
+            Some(LockAttempt::Acquired(held)) => Some(held),
+            None => None,
+        };
+        Ok(Turn::Locked(Box::new(FileRecordLock::new(
+            self, key, found, held,
+        ))))
+    }
+
+    fn save(&self, key: &TokenKey, record: &Record) -> Result<Saved> {
+        if !is_stored(key) {
+            return Ok(Saved::Kept);
+        }
+        let is_later = |present: &Record| present.generation > record.generation;
+        Ok(self.save_unless(key, record, is_later))
+    }
+
+    fn update(&self, key: &TokenKey, generation: u64, change: &dyn Fn(&mut Record)) -> Result<()> {
         if !is_stored(key) {
             return Ok(());
         }
-        let outcome = self.save_file(key, record);
-        if outcome.is_err() && record.rejected {
-            // Even on a full disk the file can be removed. Then other processes don't use the
-            // rejected token.
-            let _ = self.remove_file(key, record.generation);
+        let changed = |mut record: Record| {
+            let renewal = record.renewal.take();
+            change(&mut record);
+            Record { renewal, ..record }
+        };
+        let is_it = |record: &Record| record.generation == generation;
+        if let Some(in_memory) = self.unwritten.lock().get_mut(key).filter(|it| is_it(it)) {
+            *in_memory = changed(in_memory.clone());
         }
-        let mut unwritten = self.unwritten.lock();
-        let is_later = unwritten
-            .get(key)
-            .is_some_and(|in_memory| in_memory.generation > record.generation);
-        if outcome.is_ok() && !is_later {
-            unwritten.remove(key);
-        } else if !is_later {
-            // The cache holds the token.
-            unwritten.insert(
-                key.clone(),
+        let outcome = self.change_file(key, |present| present.filter(is_it).map(changed));
+        let Err(error) = outcome else {
+            self.reset_warning();
+            return Ok(());
+        };
+        if let Some(found) = self.read(key).filter(|found| is_it(&found.record)) {
+            let record = changed(found.record);
+            if record.rejected {
+                // Even on a full disk the file can be removed. Then other processes don't use the
+                // rejected token.
+                let _ = self.remove_file(key, generation);
+            }
+            self.keep_in_memory(
+                key,
                 Record {
                     token: None,
-                    ..record.clone()
+                    ..record
                 },
             );
         }
-        drop(unwritten);
-        match outcome {
-            Ok(()) => self.reset_warning(),
-            Err(error) => {
-                self.warn(&error);
-                // The next use opens the store again and creates missing directories.
-                self.store.close();
-            }
-        }
+        self.failed(&error);
         Ok(())
     }
 
-    fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
+    fn forget(&self, key: &TokenKey, up_to_generation: u64, _reach: Reach) -> Result<()> {
         if !is_stored(key) {
             return Ok(());
         }
@@ -224,7 +362,7 @@ impl Store for FileStore {
         outcome
     }
 
-    fn clear(&self) -> Result<()> {
+    fn forget_all(&self, _reach: Reach) -> Result<()> {
         self.unwritten.lock().clear();
         self.unwritten_failures.lock().clear();
         let outcome = self.store.location().map_or(Ok(()), sealed_file::clear);
@@ -247,32 +385,9 @@ impl Store for FileStore {
             .filter_map(|name| match store.read(&name) {
                 Ok(ReadOutcome::Intact(plaintext)) => codec::decode_record(&plaintext),
                 _ => None,
-            });
+            })
+            .map(|(key, record)| (key, record.without_renewal()));
         Ok(records.collect())
-    }
-
-    fn try_lock(&self, key: &TokenKey) -> Result<LockResult> {
-        if !is_stored(key) {
-            return Ok(LockResult::Locked(Box::new(NoopLock)));
-        }
-        let attempt = self.store.for_writing().and_then(|store| {
-            let name = RecordName::for_record(&store.keys, key);
-            lock::try_acquire(
-                &store.dir,
-                &store.path,
-                &lock::fetch_lock(key.resource_kind, name.hash()),
-            )
-        });
-        match attempt {
-            Ok(LockAttempt::Acquired(lock)) => Ok(LockResult::Locked(Box::new(lock))),
-            Ok(LockAttempt::Busy(holder)) => Ok(LockResult::Held(holder)),
-            // Without the fetch lock, several processes may fetch the same token. Writing a file
-            // still requires its write lock.
-            Err(error) => {
-                self.warn(&error);
-                Ok(LockResult::Locked(Box::new(NoopLock)))
-            }
-        }
     }
 
     fn fingerprints(&self) -> &Fingerprinter {
@@ -289,7 +404,7 @@ impl Store for FileStore {
         self.fingerprints.get_or_init(|| fingerprints)
     }
 
-    fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord> {
+    fn failure(&self, secret: &Fingerprint, _reach: Reach) -> Option<FailureRecord> {
         let on_disk = || {
             let store = self.store.for_reading().ok()??;
             match store
@@ -308,6 +423,7 @@ impl Store for FileStore {
         &self,
         secret: &Fingerprint,
         failure: Option<FailureRecord>,
+        _reach: Reach,
         keep_present: &dyn Fn(&FailureRecord) -> bool,
     ) {
         let keep = |plaintext: &[u8]| {
@@ -315,11 +431,10 @@ impl Store for FileStore {
         };
         let outcome = match failure.as_ref().and_then(codec::encode_failure) {
             Some(plaintext) => self.store.for_writing().and_then(|store| {
-                store.write(
-                    &RecordName::for_failure(&store.keys, secret),
-                    &plaintext,
-                    keep,
-                )
+                let name = RecordName::for_failure(&store.keys, secret);
+                store.change(&name, |present| {
+                    (!present.is_some_and(keep)).then_some(plaintext)
+                })
             }),
             None => self.store.for_reading().and_then(|store| match store {
                 Some(store) => {

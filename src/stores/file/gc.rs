@@ -52,11 +52,10 @@ fn is_expired(record: &Record, now_us: i64) -> bool {
 pub(super) fn remove_leftovers(store: &OpenStore) {
     let dir = &store.dir;
     for name in dir.list(NEW_DIR).unwrap_or_default() {
-        if let Ok(number) = name.parse()
-            && let Ok(LockAttempt::Acquired(_lock)) =
-                lock::try_acquire(dir, &store.path, &lock::write_lock(number))
+        if let Ok(locks) = store.locks()
+            && let Ok(LockAttempt::Acquired(_lock)) = locks.try_acquire(lock::write(&name))
         {
-            let _ = dir.remove_file(&new_file_name(number));
+            let _ = dir.remove_file(&new_file_name(&name));
         }
     }
     for name in dir.list(FAILURES_DIR).unwrap_or_default() {

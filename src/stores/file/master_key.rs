@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::envelope::SealingKey;
 use super::location::KEY_FILE;
-use super::lock;
+use super::lock::{self, Locks};
 use super::private_dir::{self, FileContents, io_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::Fingerprinter;
@@ -193,7 +193,8 @@ fn random_key() -> Result<Zeroizing<[u8; 32]>> {
 /// # Errors
 /// Returns the errors of [`read_file`]; [`ErrorKind::Store`] if the file can't be written.
 pub(super) fn create_file(dir: &Dir, path: &Path) -> Result<DerivedKeys> {
-    let _lock = lock::acquire(dir, path, LOCK_FILE)?;
+    let locks = Locks::open(dir, path, LOCK_FILE)?;
+    let _lock = locks.acquire(lock::CREATION)?;
     if let Some(keys) = read_file(dir, path)? {
         return Ok(keys);
     }

@@ -6,10 +6,10 @@
 //!
 //! | in the store's directory | content |
 //! |---|---|
-//! | `store` | the label: names the key that seals the store |
+//! | `store` | the label: names the store's version and the key that seals the store |
 //! | `tokens/`, `refusals/` | sealed files whose names are keyed hashes |
 //! | `new/` | files that are being written |
-//! | `locks/` | lock files |
+//! | `lock` | all locks |
 //! | `swept` | the time of the last search for expired records |
 //!
 //! Readers take no lock, because a file is renamed to its final name only when it is complete.
@@ -24,6 +24,7 @@ mod lock;
 mod master_key;
 mod open_store;
 mod private_dir;
+mod record_lock;
 mod sealed_file;
 
 pub use file_store::{FileStore, is_record_or_failure};

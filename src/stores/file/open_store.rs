@@ -1,17 +1,25 @@
 //! Opens a store: its directory and its keys.
 //!
-//! The file `store` in the directory is the label. It names the key that seals the store. No other
-//! key is ever used to write to the store.
+//! The file `store` in the directory is the label. It names the store's version and the key that
+//! seals the store. No other key is ever used to write to the store, and no other version writes to
+//! it: a release that knows only version 1 refuses it.
+//!
+//! A store of version 1 is cleared, and is used with the same key from then on. Its records are not
+//! converted. Rationale: that release locks in another way. If both used one record, both could send
+//! its renewal secret.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::location::{KeyLocation, Location};
-use super::lock;
+use super::lock::{self, LOCK_FILE, Locks};
 use super::master_key::{self, DerivedKeys};
 use super::private_dir::{self, FileContents, io_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, OpenMode};
+use crate::sys::file_lock::FileLocks;
 use crate::sys::private_file;
+use crate::sys::sync::Mutex;
 
 /// The directory of records.
 pub(super) const TOKENS_DIR: &str = "tokens";
@@ -19,11 +27,15 @@ pub(super) const TOKENS_DIR: &str = "tokens";
 pub(super) const FAILURES_DIR: &str = "refusals";
 /// The directory of files that are being written.
 pub(super) const NEW_DIR: &str = "new";
-const LOCKS_DIR: &str = "locks";
+/// The directory of the lock files of version 1.
+const OLD_LOCKS_DIR: &str = "locks";
 /// The file of the label.
 pub(super) const LABEL_FILE: &str = "store";
 const NEW_LABEL_FILE: &str = "store.new";
-const LABEL_LOCK_FILE: &str = "locks/label";
+const LABEL_TITLE: &str = "keyferry store ";
+/// The version of the store, as its label names it.
+const VERSION: &str = "2";
+const OLD_VERSION: &str = "1";
 
 /// An open store.
 pub(super) struct OpenStore {
@@ -35,6 +47,36 @@ pub(super) struct OpenStore {
     pub(super) keys: DerivedKeys,
     /// Whether all files and directories that a write needs exist.
     pub(super) is_writable: bool,
+    /// The lock file, once it was used.
+    locks: Mutex<Option<Arc<FileLocks>>>,
+}
+
+impl OpenStore {
+    fn new(dir: Dir, location: &Location, keys: DerivedKeys, is_writable: bool) -> Self {
+        Self {
+            dir,
+            path: location.dir.clone(),
+            keys,
+            is_writable,
+            locks: Mutex::default(),
+        }
+    }
+
+    /// Returns the locks of the store. Opens the lock file again if it was removed, or if this
+    /// process is a child of the one that opened it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the lock file can't be used.
+    pub(super) fn locks(&self) -> Result<Locks<'_>> {
+        let mut present = self.locks.lock();
+        let file = match present.as_ref().filter(|locks| locks.is_usable()) {
+            Some(file) => Arc::clone(file),
+            None => lock::open_file(&self.dir, LOCK_FILE)
+                .map_err(|error| io_error(&self.path.join(LOCK_FILE), &error))?,
+        };
+        *present = Some(Arc::clone(&file));
+        Ok(Locks::new(&self.dir, &self.path, LOCK_FILE, file))
+    }
 }
 
 /// Opens a store for reading, without creating files. `None` if the store or its key does not
@@ -47,12 +89,7 @@ pub(super) fn open_for_reading(location: &Location) -> Result<Option<OpenStore>>
     let Some(dir) = private_dir::open(&location.dir)? else {
         return Ok(None);
     };
-    Ok(read_keys(&dir, location)?.map(|keys| OpenStore {
-        dir,
-        path: location.dir.clone(),
-        keys,
-        is_writable: false,
-    }))
+    Ok(read_keys(&dir, location)?.map(|keys| OpenStore::new(dir, location, keys, false)))
 }
 
 fn read_keys(dir: &Dir, location: &Location) -> Result<Option<DerivedKeys>> {
@@ -80,6 +117,8 @@ fn create_keys(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
 enum Label {
     Missing,
     Damaged,
+    /// The store has version 1.
+    Old,
     KeyId(String),
 }
 
@@ -97,11 +136,9 @@ fn read_label(dir: &Dir, location: &Location) -> Result<Label> {
         FileContents::Bytes(bytes) => bytes,
     };
     let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
-    match lines
-        .next()
-        .and_then(|line| line.strip_prefix("keyferry store "))
-    {
-        Some("1") => {}
+    match lines.next().and_then(|line| line.strip_prefix(LABEL_TITLE)) {
+        Some(VERSION) => {}
+        Some(OLD_VERSION) => return Ok(Label::Old),
         Some(version) if version.parse::<u32>().is_ok() => {
             return Err(Error::new(
                 ErrorKind::Store,
@@ -142,12 +179,7 @@ pub(super) fn open_or_create(location: &Location) -> Result<OpenStore> {
         Label::KeyId(id) => labelled_keys(&id, &dir, location)?,
         _ => create_label(&dir, location)?,
     };
-    Ok(OpenStore {
-        dir,
-        path: location.dir.clone(),
-        keys,
-        is_writable: true,
-    })
+    Ok(OpenStore::new(dir, location, keys, true))
 }
 
 /// Returns the keys of the store. Fails unless the label names them.
@@ -177,7 +209,7 @@ fn labelled_keys(id: &str, dir: &Dir, location: &Location) -> Result<DerivedKeys
 
 /// Creates missing directories, including one that was removed while the store was in use.
 fn create_dirs(dir: &Dir, location: &Location) -> Result<()> {
-    for name in [LOCKS_DIR, NEW_DIR, FAILURES_DIR, TOKENS_DIR] {
+    for name in [NEW_DIR, FAILURES_DIR, TOKENS_DIR] {
         match dir.create_dir(name) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(io_error(&location.dir.join(name), &error));
@@ -188,36 +220,56 @@ fn create_dirs(dir: &Dir, location: &Location) -> Result<()> {
     Ok(())
 }
 
-/// Creates the master key if it is missing, and then the label that names it.
+/// Creates the master key if it is missing, and then the label that names it. Clears a store of
+/// version 1 first.
 fn create_label(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
-    let _lock = lock::acquire(dir, &location.dir, LABEL_LOCK_FILE)?;
-    if let Label::KeyId(id) = read_label(dir, location)? {
+    let locks = Locks::open(dir, &location.dir, LOCK_FILE)?;
+    let _lock = locks.acquire(lock::CREATION)?;
+    let label = read_label(dir, location)?;
+    if let Label::KeyId(id) = label {
         return labelled_keys(&id, dir, location);
     }
+    let is_old = matches!(label, Label::Old);
+    if is_old {
+        clear_old(dir);
+    }
     let keys = create_keys(dir, location)?;
-    let write = || {
-        let _ = dir.remove_file(NEW_LABEL_FILE);
-        let mut file = dir.open_file(NEW_LABEL_FILE, OpenMode::CreateNew)?;
-        private_file::write(
-            &mut file,
-            format!(
-                "keyferry store 1\nkey {} {}\n",
-                location.key.kind(),
-                keys.id
-            )
-            .as_bytes(),
-        )?;
-        dir.rename(NEW_LABEL_FILE, dir, LABEL_FILE)?;
-        dir.sync()
-    };
-    if let Err(error) = write() {
-        let _ = dir.remove_file(NEW_LABEL_FILE);
-        return Err(io_error(&location.dir.join(LABEL_FILE), &error));
+    write_label(dir, location, &keys)
+        .map_err(|error| io_error(&location.dir.join(LABEL_FILE), &error))?;
+    if is_old {
+        // A process of the earlier release may have written records until it saw the label.
+        clear_old(dir);
     }
     Ok(keys)
 }
 
-/// Returns the temporary file that the holder of this write lock writes and then renames.
-pub(super) fn new_file_name(write_lock_number: u8) -> String {
-    format!("{NEW_DIR}/{write_lock_number:02}")
+fn write_label(dir: &Dir, location: &Location, keys: &DerivedKeys) -> std::io::Result<()> {
+    let write = || {
+        let _ = dir.remove_file(NEW_LABEL_FILE);
+        let mut file = dir.open_file(NEW_LABEL_FILE, OpenMode::CreateNew)?;
+        let (kind, id) = (location.key.kind(), &keys.id);
+        let label = format!("{LABEL_TITLE}{VERSION}\nkey {kind} {id}\n");
+        private_file::write(&mut file, label.as_bytes())?;
+        dir.rename(NEW_LABEL_FILE, dir, LABEL_FILE)?;
+        dir.sync()
+    };
+    write().inspect_err(|_| drop(dir.remove_file(NEW_LABEL_FILE)))
+}
+
+/// Removes the files of a store of version 1, except the key. A file that can't be removed is not
+/// used: its format is older.
+fn clear_old(dir: &Dir) {
+    for subdir in [TOKENS_DIR, FAILURES_DIR, NEW_DIR, OLD_LOCKS_DIR] {
+        for name in dir.list(subdir).unwrap_or_default() {
+            let _ = dir.remove_file(&format!("{subdir}/{name}"));
+        }
+        let _ = dir.open_dir(subdir).and_then(|dir| dir.sync());
+    }
+    let _ = dir.remove_dir(OLD_LOCKS_DIR);
+}
+
+/// Returns the temporary file of a file with this name. The holder of the write lock writes it and
+/// then renames it.
+pub(super) fn new_file_name(name: &str) -> String {
+    format!("{NEW_DIR}/{name}")
 }

@@ -13,6 +13,7 @@ use super::private_dir::{self, FileContents, io_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Fingerprint, TokenKey};
 use crate::sys::dir::{Dir, OpenMode};
+use crate::sys::file_lock::LockId;
 use crate::sys::private_file;
 
 /// The suffix of a quarantined file's name.
@@ -61,8 +62,8 @@ impl RecordName {
     }
 
     /// Returns the write lock of this file.
-    fn write_lock(&self) -> String {
-        lock::write_lock(lock::write_lock_number(self.hash()))
+    fn write_lock(&self) -> LockId {
+        lock::write(self.hash())
     }
 
     fn dir(&self) -> &'static str {
@@ -75,7 +76,7 @@ impl RecordName {
 
 /// The outcome of reading a sealed file.
 pub(super) enum ReadOutcome {
-    /// The file does not exist.
+    /// The file does not exist, or has an older format, of which nothing is used.
     Missing,
     /// The bytes that were sealed.
     Intact(Vec<u8>),
@@ -110,6 +111,7 @@ impl OpenStore {
                     _ => ReadOutcome::Intact(plaintext),
                 },
                 Unsealed::Damaged => ReadOutcome::Damaged("is damaged"),
+                Unsealed::Old => ReadOutcome::Missing,
                 Unsealed::Foreign(why) => ReadOutcome::Foreign(why),
             },
         )
@@ -126,29 +128,35 @@ impl OpenStore {
         )
     }
 
-    /// Writes a file. Keeps the present file if `keep` returns true for its content.
+    /// Writes the content that `change` returns for the present content. Writes nothing if it
+    /// returns `None`.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the file can't be written.
-    pub(super) fn write(
+    /// [`ErrorKind::Store`] if the file can't be written, or was written with another key or by a
+    /// newer release.
+    pub(super) fn change(
         &self,
         name: &RecordName,
-        plaintext: &[u8],
-        keep: impl Fn(&[u8]) -> bool,
+        change: impl FnOnce(Option<&[u8]>) -> Option<Vec<u8>>,
     ) -> Result<()> {
-        let lock_number = lock::write_lock_number(name.hash());
-        let _lock = lock::acquire(&self.dir, &self.path, &lock::write_lock(lock_number))?;
-        match self.read(name)? {
-            ReadOutcome::Intact(before) if keep(&before) => return Ok(()),
+        let _lock = self.locks()?.acquire(name.write_lock())?;
+        let present = match self.read(name)? {
+            ReadOutcome::Missing => None,
+            ReadOutcome::Intact(plaintext) => Some(plaintext),
             ReadOutcome::Foreign(why) => return Err(self.foreign_error(name, why)),
-            ReadOutcome::Damaged(_) => self.rename_damaged(name),
-            _ => {}
-        }
+            ReadOutcome::Damaged(_) => {
+                self.rename_damaged(name);
+                None
+            }
+        };
+        let Some(plaintext) = change(present.as_deref()) else {
+            return Ok(());
+        };
         let sealed = self
             .keys
             .sealing_key
-            .seal(name.content, name.hash(), plaintext)?;
-        let new_file = new_file_name(lock_number);
+            .seal(name.content, name.hash(), &plaintext)?;
+        let new_file = new_file_name(name.hash());
         let written = self
             .write_new(&new_file, &sealed)
             .and_then(|()| self.dir.rename(&new_file, &self.dir, &name.path));
@@ -191,7 +199,7 @@ impl OpenStore {
         if matches!(self.read(name)?, ReadOutcome::Missing) {
             return Ok(());
         }
-        let _lock = lock::acquire(&self.dir, &self.path, &name.write_lock())?;
+        let _lock = self.locks()?.acquire(name.write_lock())?;
         match self.read(name)? {
             ReadOutcome::Missing => return Ok(()),
             ReadOutcome::Intact(plaintext) if keep(&plaintext) => return Ok(()),
@@ -209,8 +217,9 @@ impl OpenStore {
     /// Removes the file of a record if it has exactly this generation. Keeps it if a process holds
     /// its write lock. Doesn't sync the directory. Returns whether the file was removed.
     pub(super) fn remove_if_unlocked(&self, name: &RecordName, generation: u64) -> bool {
-        let Ok(LockAttempt::Acquired(_lock)) =
-            lock::try_acquire(&self.dir, &self.path, &name.write_lock())
+        let Ok(LockAttempt::Acquired(_lock)) = self
+            .locks()
+            .and_then(|locks| locks.try_acquire(name.write_lock()))
         else {
             return false;
         };
@@ -224,7 +233,9 @@ impl OpenStore {
 
     /// Renames a damaged file. Does nothing if it was replaced in the meantime.
     pub(super) fn quarantine(&self, name: &RecordName) {
-        if let Ok(_lock) = lock::acquire(&self.dir, &self.path, &name.write_lock())
+        if let Ok(_lock) = self
+            .locks()
+            .and_then(|locks| locks.acquire(name.write_lock()))
             && matches!(self.read(name), Ok(ReadOutcome::Damaged(_)))
         {
             self.rename_damaged(name);

@@ -157,7 +157,7 @@ fn the_key_of_the_store_is_kept_in_the_keyring_where_it_is_asked_for() {
     assert!(number(&output, "took") < 4_000, "{output:?}");
     let label = fs::read_to_string(harness.path("home/.local/state/keyferry/store")).unwrap();
     assert!(
-        label.starts_with("keyferry store 1\nkey keyring ")
+        label.starts_with("keyferry store 2\nkey keyring ")
             && !harness.path("data/keyferry/store.key").exists(),
         "{label}"
     );
