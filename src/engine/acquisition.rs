@@ -29,6 +29,9 @@ pub struct Acquisition {
     pub link_password: Option<Secret>,
     /// The generation of the cached token that is not fresh enough, if there is such a token.
     pub stale_generation: Option<u64>,
+    /// The generation of the stored record that the caller has seen, or 0. The caller cannot use its
+    /// token.
+    pub seen_generation: u64,
     /// The caller's timeout, if the request sets one.
     pub caller_timeout: Option<Duration>,
     /// How long the token must stay valid.
@@ -55,6 +58,7 @@ impl Acquisition {
             link_secret: None,
             link_password: None,
             stale_generation: None,
+            seen_generation: 0,
             caller_timeout: None,
             min_valid: Duration::ZERO,
             owner: None,

@@ -219,28 +219,33 @@ impl Broker {
     }
 
     /// Returns the stored token for a resource, under the first acceptable access level that has
-    /// one.
+    /// one. Notes the generation of the record that the flight would replace.
     fn stored_for(
         &self,
         bound: &BoundService,
         resolved: &ResolvedResource<'_>,
-        acquisition: &Acquisition,
+        acquisition: &mut Acquisition,
         request: &Request,
     ) -> Option<Token> {
         let tokens = Persistence::new(&self.state, bound);
         if resolved.target.resource_kind == ResourceKind::Link {
             return tokens.load_newer(acquisition);
         }
+        let wanted = acquisition.key.access;
         for access in accesses(resolved.target.required, request.access) {
-            let acquisition = Acquisition {
+            let candidate = Acquisition {
                 key: acquisition.key.with_access(*access),
                 ..acquisition.clone()
             };
-            let token = tokens.load_newer(&acquisition);
-            // `load_newer` caches a token that is due for refresh, but does not return it. If it
+            let record = tokens.record(&candidate.key);
+            if let Some(record) = record.as_ref().filter(|_| *access == wanted) {
+                acquisition.seen_generation = record.generation;
+            }
+            let token = record.and_then(|record| tokens.newer_token(&candidate, record));
+            // `newer_token` caches a token that is due for refresh, but does not return it. If it
             // has cached such a token, stop here: the token only needs a refresh, so a token of
             // another access level must not replace it.
-            if token.is_some() || tokens.cached(&acquisition.key).is_some() {
+            if token.is_some() || tokens.cached(&candidate.key).is_some() {
                 return token;
             }
         }

@@ -144,7 +144,8 @@ impl<'a> Fetch<'a> {
                 .state
                 .timeout
                 .max(acquisition.caller_timeout.unwrap_or_default());
-        let mut above = acquisition.stale_generation.unwrap_or(0);
+        let stale = acquisition.stale_generation.unwrap_or(0);
+        let mut above = stale.max(acquisition.seen_generation);
         loop {
             let (holder, retry_after) = match self.state.store.turn(&acquisition.key, above)? {
                 Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),

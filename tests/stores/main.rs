@@ -25,5 +25,7 @@ mod permissions;
 mod processes;
 mod stress;
 mod syscalls;
+mod turns;
 mod two_sessions;
+mod versions;
 mod worker;

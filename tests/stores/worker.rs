@@ -3,6 +3,8 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,7 @@ use keyferry::ports::store::{Reach, Record, Store, Turn};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry::stores::file::FileStore;
+use keyferry::sys::file_lock::{FileLocks, LockId, TryLock};
 use keyferry_sandbox::credentials as c;
 
 fn report(text: &str) {
@@ -72,6 +75,9 @@ fn runs_its_task() {
         ["load"] => load(),
         ["hold"] => hold(),
         ["fork"] => fork(),
+        ["fork-and-lock", round] => fork_and_lock(round),
+        ["take"] => take(),
+        ["count", threads, times] => count(threads.parse().unwrap(), times.parse().unwrap()),
         ["mixed", seed] => mixed(seed.parse().unwrap()),
         ["forget"] => report(&format!(
             "{:?}",
@@ -108,15 +114,7 @@ fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
             ..Request::new(resource)
         };
         let outcomes: Vec<_> = (0..times).map(|_| session.token_for(&request)).collect();
-        match outcomes.last() {
-            Some(Ok(token)) => report(&format!(
-                "got {} {}",
-                token.meta().generation,
-                token.value()
-            )),
-            Some(Err(error)) => report(&format!("failed {:?} {error}", error.kind)),
-            None => {}
-        }
+        outcomes.last().into_iter().for_each(report_outcome);
         outcomes.into_iter().filter(Result::is_ok).count()
     };
     let good: usize = std::thread::scope(|scope| {
@@ -332,6 +330,105 @@ fn fork() {
     }
     std::mem::forget(lock);
     std::process::exit(0);
+}
+
+/// Whether another process holds the lock of a file that [`fork_and_lock`] has locked.
+pub(crate) fn is_locked(path: &Path) -> bool {
+    let locks = open_locks(path).unwrap();
+    let outcome = locks.try_lock(LockId::new(0, 0), |_| unreachable!("it locks bytes"));
+    matches!(outcome.unwrap(), TryLock::Busy(_))
+}
+
+fn open_locks(path: &Path) -> std::io::Result<Arc<FileLocks>> {
+    FileLocks::open(|| {
+        std::fs::File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+    })
+}
+
+/// Opens and locks files while another thread forks, and ends without a word while it holds all
+/// locks. Its children live on.
+fn fork_and_lock(round: &str) {
+    const FILES: usize = 480;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let forks = scope.spawn(|| {
+            let mut children = Vec::new();
+            while !done.load(Ordering::Relaxed) && children.len() < 200 {
+                // SAFETY: the child calls nothing but what may be called after a fork.
+                match unsafe { libc::fork() } {
+                    0 => {
+                        // A child ends by itself if the test does not end it.
+                        // SAFETY: takes a number.
+                        unsafe { libc::alarm(60) };
+                        loop {
+                            // SAFETY: takes nothing, and ends with a signal.
+                            unsafe { libc::pause() };
+                        }
+                    }
+                    child => children.push(child),
+                }
+            }
+            children
+        });
+        for id in 0..FILES {
+            let locks = open_locks(Path::new(&format!("race-{round}-{id}"))).unwrap();
+            let outcome = locks.try_lock(LockId::new(0, 0), |_| unreachable!("it locks bytes"));
+            std::mem::forget(outcome.unwrap());
+        }
+        done.store(true, Ordering::Relaxed);
+        for child in forks.join().unwrap() {
+            report(&format!("child {child}"));
+        }
+    });
+    report(&format!("locks {FILES}"));
+    std::process::exit(0);
+}
+
+/// Takes the renewal secret of a record, and goes on for ever.
+fn take() {
+    let (store, key) = (store(), key("01A"));
+    let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {
+        panic!("somebody else has the lock")
+    };
+    report(&format!("took {}", lock.take_renewal().unwrap().expose()));
+    wait();
+}
+
+fn report_outcome(outcome: &error::Result<Token>) {
+    match outcome {
+        Ok(token) => report(&format!(
+            "got {} {}",
+            token.meta().generation,
+            token.value()
+        )),
+        Err(error) => report(&format!("failed {:?} {error}", error.kind)),
+    }
+}
+
+/// Counts up in a file under a record's lock.
+fn count(threads: usize, times: usize) {
+    wait();
+    let count = || {
+        let store = store();
+        for _ in 0..times {
+            let _lock = loop {
+                match store.turn(&key("01A"), 0).unwrap() {
+                    Turn::Locked(lock) => break lock,
+                    Turn::Held { retry_after, .. } => std::thread::sleep(retry_after),
+                    Turn::Newer(_) => panic!("there is no record"),
+                }
+            };
+            let before: usize = std::fs::read_to_string("counter").unwrap().parse().unwrap();
+            std::thread::yield_now();
+            std::fs::write("counter", (before + 1).to_string()).unwrap();
+        }
+    };
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(count))));
 }
 
 /// Two hundred operations in an order that the seed tells, on few keys, by way of a session that is

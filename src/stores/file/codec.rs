@@ -506,9 +506,9 @@ mod tests {
     #[test]
     fn a_record_is_decoded_as_it_was_encoded() {
         let mut records = vec![full(), Record::default()];
-        for at in 0..REMOVALS.len() {
+        for (at, remove) in REMOVALS.iter().enumerate() {
             let mut without = full();
-            REMOVALS[at](&mut without);
+            remove(&mut without);
             let mut alone = full();
             let others = REMOVALS
                 .iter()

@@ -13,6 +13,8 @@ pub(super) struct FileRecordLock<'a> {
     key: TokenKey,
     /// The record when the lock was granted, without its renewal secret.
     base: Option<Record>,
+    /// Whether that record had one.
+    has_renewal: bool,
     /// Whether that record was in memory, because it could not be written.
     in_memory: bool,
     held: Option<HeldLock>,
@@ -30,6 +32,9 @@ impl<'a> FileRecordLock<'a> {
         Self {
             store,
             key: key.clone(),
+            has_renewal: found
+                .as_ref()
+                .is_some_and(|found| found.record.renewal.is_some()),
             in_memory: found.as_ref().is_some_and(|found| found.in_memory),
             base: found.map(|found| found.record.without_renewal()),
             held,
@@ -78,7 +83,9 @@ impl RecordLock for FileRecordLock<'_> {
     }
 
     fn take_renewal(&self) -> Option<Secret> {
-        self.base.as_ref()?;
+        if !self.has_renewal {
+            return None;
+        }
         if self.in_memory {
             return self.swap_in_memory(None);
         }
