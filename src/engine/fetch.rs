@@ -32,9 +32,9 @@ pub struct Fetch<'a> {
 }
 
 /// The outcome of waiting for the store's lock.
-enum LockOutcome<'a> {
+enum LockOutcome {
     /// This flight holds the lock.
-    Locked(Box<dyn RecordLock + 'a>),
+    Locked(Box<dyn RecordLock>),
     /// The token appeared in the cache or the store while another process held the lock.
     AlreadyFetched(Token),
 }
@@ -130,14 +130,14 @@ impl<'a> Fetch<'a> {
     /// Waits for the store's lock until the deadline, and asks again when the store says so. Each
     /// time it looks for a token that another process has stored. It stops waiting at once if the
     /// cache holds an unexpired token that lasts as long as the request needs.
-    fn wait_for_lock(&self) -> Result<LockOutcome<'a>> {
+    fn wait_for_lock(&self) -> Result<LockOutcome> {
         let scope = self.bound.scope.fingerprint();
         let outcome = self.ask_for_lock(scope);
         self.state.blocked.lock().remove(&scope);
         outcome
     }
 
-    fn ask_for_lock(&self, scope: u64) -> Result<LockOutcome<'a>> {
+    fn ask_for_lock(&self, scope: u64) -> Result<LockOutcome> {
         let acquisition = self.acquisition;
         let deadline = Instant::now()
             + self

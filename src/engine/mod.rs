@@ -17,12 +17,13 @@
 //!    `engine/backoff.rs` says whether the service may be contacted now.
 //! 7. `engine/single_flight.rs`, `SingleFlight::join`: one caller leads the flight. Other callers
 //!    for the same key wait for the outcome of that flight.
-//! 8. `engine/fetch.rs`, `Fetch::run`: takes the store's lock for the key, looks in the cache and
-//!    the store once more, then refreshes or acquires the token.
+//! 8. `engine/fetch.rs`, `Fetch::run`: asks the store for the lock of the key or for a newer
+//!    record, then refreshes or acquires the token. The record that was read with the lock serves
+//!    the whole flight.
 //! 9. `services/masv/`, `Service::acquire`: builds the service's requests and reads the responses.
 //! 10. `engine/service_context.rs`, `Context::send` and `Context::login`: check
 //!     `engine/negative_cache.rs`, send the request through `transport/mod.rs`, and retry.
-//! 11. `engine/persistence.rs`, `Persistence::store_acquired`: stores the token, then caches it.
+//! 11. `engine/persistence.rs`, `Persistence::store_fetched`: stores the token, then caches it.
 //!     `SingleFlight::run` then wakes the waiting callers.
 
 pub mod accounts;

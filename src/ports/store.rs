@@ -115,9 +115,9 @@ pub enum Reach {
 }
 
 /// The result of asking for the lock of a key.
-pub enum Turn<'a> {
+pub enum Turn {
     /// The caller holds the lock until this value is dropped.
-    Locked(Box<dyn RecordLock + 'a>),
+    Locked(Box<dyn RecordLock>),
     /// Another process or thread holds the lock.
     Held {
         /// The holder as messages name it, such as `process 123`, if known.
@@ -137,8 +137,9 @@ pub enum Saved {
     Lost(Box<Record>),
 }
 
-/// The lock of a key. It is released when it is dropped.
-pub trait RecordLock {
+/// The lock of a key. It is released when it is dropped. It does not borrow the store, so another
+/// thread can save the record while the callers already use the token.
+pub trait RecordLock: Send {
     /// Returns the record that was read when the lock was granted. It is valid for the whole flight:
     /// only the holder of the lock acquires tokens of the key.
     fn record(&self) -> Option<&Record>;
@@ -183,7 +184,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
-    fn turn(&self, key: &TokenKey, above: u64) -> Result<Turn<'_>>;
+    fn turn(&self, key: &TokenKey, above: u64) -> Result<Turn>;
 
     /// Saves a record that was acquired outside a flight of its key. It replaces the previous
     /// record, unless that has a later generation.

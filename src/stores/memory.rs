@@ -2,6 +2,7 @@
 //! cache already holds them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sys::sync::Mutex;
@@ -28,15 +29,21 @@ fn remove_first_to_end(failures: &mut HashMap<Fingerprint, FailureRecord>) {
 
 /// A store that keeps records and failures in memory.
 pub struct MemoryStore {
-    records: Mutex<HashMap<TokenKey, Record>>,
+    records: Arc<Records>,
     failures: Mutex<HashMap<Fingerprint, FailureRecord>>,
-    locked: Mutex<HashSet<TokenKey>>,
     fingerprints: Fingerprinter,
 }
 
+/// The records, and the keys whose lock is held.
+#[derive(Default)]
+struct Records {
+    all: Mutex<HashMap<TokenKey, Record>>,
+    locked: Mutex<HashSet<TokenKey>>,
+}
+
 /// The lock of a key in this store.
-struct MemoryLock<'a> {
-    store: &'a MemoryStore,
+struct MemoryLock {
+    records: Arc<Records>,
     key: TokenKey,
     base: Option<Record>,
 }
@@ -44,9 +51,8 @@ struct MemoryLock<'a> {
 impl Default for MemoryStore {
     fn default() -> Self {
         Self {
-            records: Mutex::default(),
+            records: Arc::default(),
             failures: Mutex::default(),
-            locked: Mutex::default(),
             fingerprints: Fingerprinter::random(),
         }
     }
@@ -61,7 +67,7 @@ fn without_token(record: &Record) -> Record {
     }
 }
 
-impl MemoryStore {
+impl Records {
     /// Saves a record, unless `stays` returns true for the present one.
     fn save_unless(
         &self,
@@ -69,7 +75,7 @@ impl MemoryStore {
         record: &Record,
         stays: impl Fn(&Record) -> bool,
     ) -> Saved {
-        let mut records = self.records.lock();
+        let mut records = self.all.lock();
         if let Some(present) = records.get(key).filter(|present| stays(present)) {
             return Saved::Lost(Box::new(present.clone().without_renewal()));
         }
@@ -78,7 +84,7 @@ impl MemoryStore {
     }
 }
 
-impl MemoryLock<'_> {
+impl MemoryLock {
     /// Returns whether a record is the one that was read when the lock was granted.
     fn is_base(&self, record: &Record) -> bool {
         self.base
@@ -87,7 +93,7 @@ impl MemoryLock<'_> {
     }
 }
 
-impl RecordLock for MemoryLock<'_> {
+impl RecordLock for MemoryLock {
     fn record(&self) -> Option<&Record> {
         self.base.as_ref()
     }
@@ -97,13 +103,13 @@ impl RecordLock for MemoryLock<'_> {
     }
 
     fn take_renewal(&self) -> Option<Secret> {
-        let mut records = self.store.records.lock();
+        let mut records = self.records.all.lock();
         let present = records.get_mut(&self.key)?;
         self.is_base(present).then(|| present.renewal.take())?
     }
 
     fn return_renewal(&self, renewal: Secret) {
-        let mut records = self.store.records.lock();
+        let mut records = self.records.all.lock();
         if let Some(present) = records
             .get_mut(&self.key)
             .filter(|record| self.is_base(record))
@@ -114,14 +120,14 @@ impl RecordLock for MemoryLock<'_> {
 
     fn save(&self, record: &Record) -> Result<Saved> {
         Ok(self
-            .store
+            .records
             .save_unless(&self.key, record, |present| !self.is_base(present)))
     }
 }
 
-impl Drop for MemoryLock<'_> {
+impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.store.locked.lock().remove(&self.key);
+        self.records.locked.lock().remove(&self.key);
     }
 }
 
@@ -137,6 +143,7 @@ impl Store for MemoryStore {
     fn load(&self, key: &TokenKey) -> Result<Option<Record>> {
         Ok(self
             .records
+            .all
             .lock()
             .get(key)
             .cloned()
@@ -144,15 +151,15 @@ impl Store for MemoryStore {
     }
 
     /// Never returns a newer record: the records of this store have no token.
-    fn turn(&self, key: &TokenKey, _above: u64) -> Result<Turn<'_>> {
-        if !self.locked.lock().insert(key.clone()) {
+    fn turn(&self, key: &TokenKey, _above: u64) -> Result<Turn> {
+        if !self.records.locked.lock().insert(key.clone()) {
             return Ok(Turn::Held {
                 holder: Some(format!("process {}", std::process::id())),
                 retry_after: RETRY_AFTER,
             });
         }
         Ok(Turn::Locked(Box::new(MemoryLock {
-            store: self,
+            records: Arc::clone(&self.records),
             key: key.clone(),
             base: self.load(key)?,
         })))
@@ -160,11 +167,11 @@ impl Store for MemoryStore {
 
     fn save(&self, key: &TokenKey, record: &Record) -> Result<Saved> {
         let is_later = |present: &Record| present.generation > record.generation;
-        Ok(self.save_unless(key, record, is_later))
+        Ok(self.records.save_unless(key, record, is_later))
     }
 
     fn update(&self, key: &TokenKey, generation: u64, change: &dyn Fn(&mut Record)) -> Result<()> {
-        let mut records = self.records.lock();
+        let mut records = self.records.all.lock();
         if let Some(present) = records
             .get_mut(key)
             .filter(|present| present.generation == generation)
@@ -180,7 +187,7 @@ impl Store for MemoryStore {
     }
 
     fn forget(&self, key: &TokenKey, up_to_generation: u64, _reach: Reach) -> Result<()> {
-        let mut records = self.records.lock();
+        let mut records = self.records.all.lock();
         if records
             .get(key)
             .is_some_and(|present| present.generation <= up_to_generation)
@@ -191,7 +198,7 @@ impl Store for MemoryStore {
     }
 
     fn forget_all(&self, _reach: Reach) -> Result<()> {
-        self.records.lock().clear();
+        self.records.all.lock().clear();
         self.failures.lock().clear();
         Ok(())
     }

@@ -45,6 +45,9 @@ const RESERVED: i32 = -2;
 pub const STRIPES: u64 = 64;
 /// The number of hints in a lock file. Ids that share a hint overwrite each other's.
 const HINTS: u64 = 256;
+/// The length of a hint: an id, a process id and a start time.
+const HINT_LEN: usize = 8 + 1 + 10 + 1 + 20 + 1;
+/// The space of a hint in the file.
 const HINT_BYTES: u64 = 64;
 
 /// The descriptors of all lock files of this process.
@@ -165,27 +168,31 @@ impl Drop for Descriptor {
 
 /// The name of a lock: a space of ids, and a number in that space.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LockId(u64);
+pub struct LockId(u32);
 
 impl LockId {
-    /// The bits of the number.
-    const NUMBER_BITS: u32 = 56;
+    /// The bits of the number. With those of the space, an id fits into a 32-bit file offset, which
+    /// is all that some machines have. Rationale: if programs of two architectures had different
+    /// offsets for one lock, the lock would not keep them apart.
+    const NUMBER_BITS: u32 = 25;
     const NUMBER_MASK: u64 = (1 << Self::NUMBER_BITS) - 1;
 
-    /// Creates the id of a number, of which the last 56 bits count. `space` is less than 64. A
-    /// thread may hold two locks at the same time only if they are of different spaces.
+    /// Creates the id of a number, of which the last 25 bits count. `space` is less than 64. Two
+    /// numbers may share a lock, so a thread may hold two locks at the same time only if they are
+    /// of different spaces.
     pub const fn new(space: u8, number: u64) -> Self {
-        Self(((space as u64) << Self::NUMBER_BITS) | (number & Self::NUMBER_MASK))
+        Self(((space as u32) << Self::NUMBER_BITS) | (number & Self::NUMBER_MASK) as u32)
     }
 
     /// Returns the suffix of the name of this lock's own file.
     fn stripe(self) -> String {
-        let number = (self.0 & Self::NUMBER_MASK) % STRIPES;
-        format!("-{:02}-{number:02}", self.0 >> Self::NUMBER_BITS)
+        let space = self.0 >> Self::NUMBER_BITS;
+        let number = u64::from(self.0) & Self::NUMBER_MASK;
+        format!("-{space:02}-{:02}", number % STRIPES)
     }
 
     fn hint_at(self) -> u64 {
-        self.0 % HINTS * HINT_BYTES
+        u64::from(self.0) % HINTS * HINT_BYTES
     }
 }
 
@@ -323,18 +330,18 @@ impl FileLocks {
     fn write_hint(&self, id: LockId) {
         let _guard = SigpipeGuard::block();
         let (pid, start) = (std::process::id(), process::own_start_time());
-        let hint = format!("{:016x} {pid:>10} {start:>20}\n", id.0);
+        let hint = format!("{:08x} {pid:>10} {start:>20}\n", id.0);
         let _ = self.main.file.write_all_at(hint.as_bytes(), id.hint_at());
     }
 
     /// Returns the process that took a lock last, if it still runs.
     fn holder(&self, id: LockId) -> Option<u32> {
-        let mut hint = [0; 49];
+        let mut hint = [0; HINT_LEN];
         self.main.file.read_exact_at(&mut hint, id.hint_at()).ok()?;
         let mut words = std::str::from_utf8(&hint).ok()?.split_whitespace();
         let (number, pid, start) = (words.next()?, words.next()?, words.next()?);
         let (pid, start): (u32, u64) = (pid.parse().ok()?, start.parse().ok()?);
-        let is_same = u64::from_str_radix(number, 16).ok()? == id.0;
+        let is_same = u32::from_str_radix(number, 16).ok()? == id.0;
         (is_same && start == process::start_time(pid)).then_some(pid)
     }
 }
@@ -468,7 +475,7 @@ mod tests {
             try_lock(&other, dir.path(), id),
             TryLock::Busy(None)
         ));
-        let hint = format!("{:016x} {:>10} {:>20}\n", id.0, std::process::id(), 1);
+        let hint = format!("{:08x} {:>10} {:>20}\n", id.0, std::process::id(), 1);
         locks
             .main
             .file

@@ -148,7 +148,11 @@ fn a_store_is_not_written_with_another_key() {
             as &dyn Fn(&Path),
         &|path| std::fs::remove_file(path).unwrap(),
         &|path| std::fs::write(path, lines(path).replacen("key 1", "key 2", 1)).unwrap(),
-        &|path| std::fs::write(path, lines(path).replace('a', "b")).unwrap(),
+        &|path| {
+            let mut text = lines(path).trim_end().to_owned();
+            let other = if text.pop() == Some('0') { '1' } else { '0' };
+            std::fs::write(path, format!("{text}{other}\n")).unwrap()
+        },
         &|path| std::fs::write(path, "").unwrap(),
         &|path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap(),
     ] {

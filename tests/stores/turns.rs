@@ -22,7 +22,7 @@ fn with_each_store(check: impl Fn(&dyn Store)) {
     check(&StoreHarness::new().store());
 }
 
-fn locked<'a>(store: &'a dyn Store, id: &str) -> Box<dyn RecordLock + 'a> {
+fn locked(store: &dyn Store, id: &str) -> Box<dyn RecordLock> {
     match store.turn(&key(id), u64::MAX).unwrap() {
         Turn::Locked(lock) => lock,
         _ => panic!("somebody else has the lock"),
@@ -307,6 +307,50 @@ fn a_process_that_is_killed_during_a_refresh_costs_a_login_and_no_reuse() {
         ),
         (2, 1, 0)
     );
+}
+
+/// How many rounds of kills there are: KEYFERRY_KILL_ROUNDS, or 20.
+fn kill_rounds() -> u64 {
+    std::env::var("KEYFERRY_KILL_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(20)
+}
+
+#[test]
+fn no_renewal_secret_is_sent_twice_by_processes_that_are_killed() {
+    let harness = StoreHarness::new();
+    harness.sandbox.set_life("bearer", 600);
+    let task = format!("get {BEARER}");
+    let count = |name: &str| harness.sandbox.count(name);
+    for round in 0..kill_rounds() {
+        harness.sandbox.clock().advance(Duration::from_secs(700));
+        let late = Fault::slow(Duration::from_millis(20)).path(REFRESH);
+        harness.sandbox.fault(late);
+        let mut workers: Vec<_> = (0..4).map(|_| harness.worker(&task)).collect();
+        workers
+            .iter_mut()
+            .for_each(|worker| assert_eq!(worker.line(), "ready"));
+        workers.iter_mut().for_each(Worker::go);
+        for (at, worker) in workers.iter_mut().enumerate() {
+            // Spreads the kills over the time that a refresh takes.
+            let pause = (round * 7 + at as u64 * 11) % 40;
+            std::thread::sleep(Duration::from_millis(pause / 4));
+            worker.signal(libc::SIGKILL);
+            worker.end_of_process();
+        }
+        harness.sandbox.clear_faults();
+        let output = harness.run_together(1, &task).concat();
+        assert!(output[0].starts_with("got "), "{output:?}");
+    }
+    println!(
+        "{} refreshes and {} logins in {} rounds",
+        count("refresh"),
+        count("fileverbs_login"),
+        kill_rounds()
+    );
+    assert_eq!(count("refresh_reuse"), 0);
+    assert!(count("refresh") > 0);
 }
 
 #[test]

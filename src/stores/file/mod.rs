@@ -24,6 +24,7 @@ mod lock;
 mod master_key;
 mod open_store;
 mod private_dir;
+mod record_files;
 mod record_lock;
 mod sealed_file;
 

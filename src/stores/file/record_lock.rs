@@ -1,6 +1,8 @@
 //! The lock of a record during a flight, and what its holder may do with the record.
 
-use super::file_store::{FileStore, Found};
+use std::sync::Arc;
+
+use super::record_files::{Found, RecordFiles};
 use crate::error::Result;
 use crate::model::key::TokenKey;
 use crate::ports::store::{Record, RecordLock, Saved};
@@ -8,8 +10,8 @@ use crate::secret::Secret;
 use crate::sys::file_lock::HeldLock;
 
 /// The lock of a record. If the store can't be written, it excludes nobody.
-pub(super) struct FileRecordLock<'a> {
-    store: &'a FileStore,
+pub(super) struct FileRecordLock {
+    store: Arc<RecordFiles>,
     key: TokenKey,
     /// The record when the lock was granted, without its renewal secret.
     base: Option<Record>,
@@ -21,16 +23,16 @@ pub(super) struct FileRecordLock<'a> {
     is_stored: bool,
 }
 
-impl<'a> FileRecordLock<'a> {
+impl FileRecordLock {
     /// Creates the lock of a record, with what was found when it was granted.
     pub(super) fn new(
-        store: &'a FileStore,
+        store: &Arc<RecordFiles>,
         key: &TokenKey,
         found: Option<Found>,
         held: Option<HeldLock>,
     ) -> Self {
         Self {
-            store,
+            store: Arc::clone(store),
             key: key.clone(),
             has_renewal: found
                 .as_ref()
@@ -43,7 +45,7 @@ impl<'a> FileRecordLock<'a> {
     }
 
     /// Creates the lock of a key of which the store keeps no records.
-    pub(super) fn of_none(store: &'a FileStore, key: &TokenKey) -> Self {
+    pub(super) fn of_none(store: &Arc<RecordFiles>, key: &TokenKey) -> Self {
         Self {
             is_stored: false,
             ..Self::new(store, key, None, None)
@@ -73,7 +75,7 @@ impl<'a> FileRecordLock<'a> {
     }
 }
 
-impl RecordLock for FileRecordLock<'_> {
+impl RecordLock for FileRecordLock {
     fn record(&self) -> Option<&Record> {
         self.base.as_ref()
     }
