@@ -15,8 +15,7 @@
 //!   recorded, and a child closes the recorded ones before it does anything else.
 //!
 //! Where the kernel or the file system has no such locks, a lock is a `flock` on a file of its own,
-//! one of [`STRIPES`] for each space of ids. Two ids may then share a file, so one waits for the
-//! other.
+//! one of 64 for each space of ids. Two ids may then share a file, so one waits for the other.
 
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -42,7 +41,7 @@ const FREE: i32 = -1;
 /// Marks a table entry as taken by a file that is not open yet.
 const RESERVED: i32 = -2;
 /// The number of files for each space of ids, where locks are `flock`s.
-pub const STRIPES: u64 = 64;
+const STRIPES: u64 = 64;
 /// The number of hints in a lock file. Ids that share a hint overwrite each other's.
 const HINTS: u64 = 256;
 /// The length of a hint: an id, a process id and a start time.
@@ -228,15 +227,6 @@ impl FileLocks {
     /// Returns the errors of `open`; `EMFILE` if too many lock files are open.
     pub fn open(open: impl Fn() -> Result<File>) -> Result<Arc<Self>> {
         Self::open_as(open, !cfg!(target_os = "linux"))
-    }
-
-    /// Opens the locks of a file, as [`FileLocks::open`] does on a system without open file
-    /// description locks.
-    ///
-    /// # Errors
-    /// Returns the errors of [`FileLocks::open`].
-    pub fn open_with_flock(open: impl Fn() -> Result<File>) -> Result<Arc<Self>> {
-        Self::open_as(open, true)
     }
 
     fn open_as(open: impl Fn() -> Result<File>, uses_flock: bool) -> Result<Arc<Self>> {

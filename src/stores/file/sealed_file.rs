@@ -231,11 +231,12 @@ impl OpenStore {
             && self.dir.remove_file(&name.path).is_ok()
     }
 
-    /// Renames a damaged file. Does nothing if it was replaced in the meantime.
+    /// Renames a damaged file. Does nothing if it was replaced in the meantime, or if a process holds
+    /// its write lock: that process replaces it.
     pub(super) fn quarantine(&self, name: &RecordName) {
-        if let Ok(_lock) = self
+        if let Ok(LockAttempt::Acquired(_lock)) = self
             .locks()
-            .and_then(|locks| locks.acquire(name.write_lock()))
+            .and_then(|locks| locks.try_acquire(name.write_lock()))
             && matches!(self.read(name), Ok(ReadOutcome::Damaged(_)))
         {
             self.rename_damaged(name);
