@@ -9,9 +9,11 @@ use keyferry::secret::Secret;
 use keyferry::stores::memory::MemoryStore;
 use keyferry_sandbox::Fault;
 
-use crate::harness::{StoreHarness, Worker};
-use crate::two_sessions::SessionHarness;
+use crate::processes::{StoreProcesses, Worker, new_harness};
+use crate::two_sessions::StoreSessions;
 use crate::worker::{intact_generation, key, record};
+use keyferry_testing::harness::Harness;
+use keyferry_testing::skip;
 
 const BEARER: &str = "fileverbs:bearer";
 const REFRESH: &str = "/api/v1/accounts/refresh-token";
@@ -19,7 +21,7 @@ const REFRESH: &str = "/api/v1/accounts/refresh-token";
 /// Runs a check with each store.
 fn with_each_store(check: impl Fn(&dyn Store)) {
     check(&MemoryStore::default());
-    check(&StoreHarness::new().store());
+    check(&new_harness().store());
 }
 
 fn locked(store: &dyn Store, id: &str) -> Box<dyn RecordLock> {
@@ -40,6 +42,7 @@ fn generation(store: &dyn Store) -> Option<u64> {
     Some(record.generation)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 fn exposed(renewal: Option<Secret>) -> Option<String> {
     renewal.map(|renewal| renewal.expose().to_owned())
 }
@@ -51,7 +54,7 @@ fn renewal_of(generation: u64) -> Option<String> {
 
 #[test]
 fn a_turn_gives_the_lock_the_holder_or_a_newer_record() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let store = harness.store();
     save(&store, 7);
     let turn = |above| store.turn(&key("01A"), above).unwrap();
@@ -173,7 +176,7 @@ fn an_update_changes_its_generation_alone_and_keeps_the_renewal_secret() {
 
 #[test]
 fn a_lock_whose_file_was_removed_stands_no_longer() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let store = harness.store();
     let lock = locked(&store, "01A");
     assert!(lock.still_held());
@@ -193,7 +196,7 @@ fn a_lock_whose_file_was_removed_stands_no_longer() {
 
 #[test]
 fn nothing_is_sent_after_the_lock_was_lost() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let (config, started, go) = (
         harness.path("home/.config/keyferry/config.toml"),
         harness.path("started"),
@@ -225,20 +228,20 @@ fn nothing_is_sent_after_the_lock_was_lost() {
     std::fs::write(go, "").unwrap();
     let output = worker.finish();
     assert!(output[0].starts_with("failed Busy "), "{output:?}");
-    assert_eq!(harness.sandbox.count("login"), 0);
+    assert_eq!(harness.sandbox().count("login"), 0);
 }
 
 #[test]
 fn a_flight_adopts_the_token_of_a_login_meanwhile() {
-    let harness = SessionHarness::new();
+    let harness = new_harness();
     let (first, second) = (harness.session(), harness.session());
     let slow = Duration::from_millis(400);
-    harness.sandbox.fault(Fault::slow(slow).path("/v1/auth"));
+    harness.sandbox().fault(Fault::slow(slow).path("/v1/auth"));
     let (got, login) = std::thread::scope(|scope| {
         let flight = scope.spawn(|| first.token("user").unwrap());
         assert!(
             harness
-                .sandbox
+                .sandbox()
                 .wait_for("login", 1, Duration::from_secs(10))
         );
         let login = second.masv_login(None, None).unwrap();
@@ -250,12 +253,12 @@ fn a_flight_adopts_the_token_of_a_login_meanwhile() {
         harness.session().token("user").unwrap().meta(),
         login.meta()
     );
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
 }
 
 #[test]
 fn a_process_that_is_killed_with_a_renewal_secret_leaves_none_behind() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     save(&harness.store(), 7);
     let mut holder = harness.worker("take");
     assert_eq!(
@@ -272,20 +275,20 @@ fn a_process_that_is_killed_with_a_renewal_secret_leaves_none_behind() {
 
 #[test]
 fn a_process_that_is_killed_during_a_refresh_costs_a_login_and_no_reuse() {
-    let harness = StoreHarness::new();
-    harness.sandbox.set_life("bearer", 600);
+    let harness = new_harness();
+    harness.sandbox().set_life("bearer", 600);
     harness.run_together(1, &format!("get {BEARER}"));
-    harness.sandbox.clock().advance(Duration::from_secs(700));
+    harness.sandbox().clock().advance(Duration::from_secs(700));
     // The service uses the secret up, and its answer comes late.
     let late = Fault::slow(Duration::from_secs(3)).path(REFRESH);
-    harness.sandbox.fault(late);
+    harness.sandbox().fault(late);
     let mut killed = harness.worker(&format!("get {BEARER}"));
     assert_eq!(killed.line(), "ready");
     killed.go();
-    let count = |name: &str| harness.sandbox.count(name);
+    let count = |name: &str| harness.sandbox().count(name);
     assert!(
         harness
-            .sandbox
+            .sandbox()
             .wait_for("refresh", 1, Duration::from_secs(10))
     );
     killed.signal(libc::SIGKILL);
@@ -319,14 +322,14 @@ fn kill_rounds() -> u64 {
 
 #[test]
 fn no_renewal_secret_is_sent_twice_by_processes_that_are_killed() {
-    let harness = StoreHarness::new();
-    harness.sandbox.set_life("bearer", 600);
+    let harness = new_harness();
+    harness.sandbox().set_life("bearer", 600);
     let task = format!("get {BEARER}");
-    let count = |name: &str| harness.sandbox.count(name);
+    let count = |name: &str| harness.sandbox().count(name);
     for round in 0..kill_rounds() {
-        harness.sandbox.clock().advance(Duration::from_secs(700));
+        harness.sandbox().clock().advance(Duration::from_secs(700));
         let late = Fault::slow(Duration::from_millis(20)).path(REFRESH);
-        harness.sandbox.fault(late);
+        harness.sandbox().fault(late);
         let mut workers: Vec<_> = (0..4).map(|_| harness.worker(&task)).collect();
         workers
             .iter_mut()
@@ -339,7 +342,7 @@ fn no_renewal_secret_is_sent_twice_by_processes_that_are_killed() {
             worker.signal(libc::SIGKILL);
             worker.end_of_process();
         }
-        harness.sandbox.clear_faults();
+        harness.sandbox().clear_faults();
         let output = harness.run_together(1, &task).concat();
         assert!(output[0].starts_with("got "), "{output:?}");
     }
@@ -355,7 +358,7 @@ fn no_renewal_secret_is_sent_twice_by_processes_that_are_killed() {
 
 #[test]
 fn threads_and_processes_are_never_in_one_lock_together() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let counter = harness.path("counter");
     std::fs::write(&counter, "0").unwrap();
     // Reads a number, and writes the next one: without the lock some would be lost.
@@ -365,8 +368,9 @@ fn threads_and_processes_are_never_in_one_lock_together() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "system calls")]
 fn a_fork_before_a_lock_is_taken_leaves_no_lock_with_the_child() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let (mut kept, mut locks, mut forks) = (0, 0, 0);
     for round in 0..8 {
         let mut parent = harness.worker(&format!("fork-and-lock {round}"));
@@ -395,7 +399,7 @@ fn a_fork_before_a_lock_is_taken_leaves_no_lock_with_the_child() {
 
 /// Whether somebody holds a lock file's lock, though the process that took it has ended. A child
 /// that has just been forked may need a moment before it closes its descriptors.
-fn is_kept(harness: &StoreHarness, round: usize, id: usize) -> bool {
+fn is_kept(harness: &Harness, round: usize, id: usize) -> bool {
     let path = harness.path(&format!("race-{round}-{id}"));
     let deadline = Instant::now() + Duration::from_secs(5);
     while crate::worker::is_locked(&path) {
@@ -409,13 +413,13 @@ fn is_kept(harness: &StoreHarness, round: usize, id: usize) -> bool {
 
 #[test]
 fn a_flight_reads_its_record_once_and_once_more_to_replace_it() {
-    if !crate::syscalls::can_trace() {
+    if skip::without_strace() {
         return;
     }
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     harness.run_together(1, "get user");
     harness
-        .sandbox
+        .sandbox()
         .clock()
         .advance(Duration::from_secs(30 * 24 * 3600));
     let log = harness.path("strace.log");
@@ -430,5 +434,5 @@ fn a_flight_reads_its_record_once_and_once_more_to_replace_it() {
     let opened = text.matches("\"tokens/").count();
     // Before the flight, with the lock of the flight, and to replace it.
     assert_eq!(opened, 3, "{text}");
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
 }

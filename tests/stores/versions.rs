@@ -4,8 +4,9 @@ use std::path::Path;
 
 use keyferry::ports::store::{Reach, Store};
 
-use crate::harness::StoreHarness;
+use crate::processes::{StoreProcesses, new_harness};
 use crate::worker::{intact_generation, key, record};
+use keyferry_testing::harness::Harness;
 
 /// Gives a sealed file the version of 0.1.0.
 fn make_old(path: &Path) {
@@ -17,8 +18,8 @@ fn make_old(path: &Path) {
 }
 
 /// A store as 0.1.0 leaves it behind, with a record of generation 7.
-fn old_store() -> StoreHarness {
-    let harness = StoreHarness::new();
+fn old_store() -> Harness {
+    let harness = new_harness();
     let store = harness.store();
     store.save(&key("01A"), &record(&key("01A"), 7)).unwrap();
     make_old(&harness.token_file());
@@ -32,7 +33,7 @@ fn old_store() -> StoreHarness {
     harness
 }
 
-fn label(harness: &StoreHarness) -> String {
+fn label(harness: &Harness) -> String {
     std::fs::read_to_string(harness.path("store/store")).unwrap()
 }
 
@@ -45,7 +46,7 @@ fn label_error_of_0_1_0(label: &str) -> Option<&'static str> {
 
 #[test]
 fn an_earlier_release_refuses_the_store() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let store = harness.store();
     store.save(&key("01A"), &record(&key("01A"), 7)).unwrap();
     assert!(label_error_of_0_1_0(&label(&harness)).is_some());
@@ -80,7 +81,7 @@ fn a_store_of_an_earlier_release_is_replaced_and_keeps_its_key() {
 
 #[test]
 fn one_login_follows_an_upgrade_without_a_warning() {
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     harness.run_together(1, "get user");
     make_old(&harness.token_file());
     let old = label(&harness).replacen("store 2", "store 1", 1);
@@ -92,13 +93,13 @@ fn one_login_follows_an_upgrade_without_a_warning() {
         !output.iter().any(|line| line.starts_with("log ")),
         "{output:?}"
     );
-    assert_eq!(harness.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox().count("login"), 2);
 }
 
 #[test]
 fn an_old_record_under_the_new_label_is_replaced() {
     // A process of the earlier release that had the store open has written it.
-    let harness = StoreHarness::new();
+    let harness = new_harness();
     let (store, key) = (harness.store(), key("01A"));
     store.save(&key, &record(&key, 9)).unwrap();
     make_old(&harness.token_file());

@@ -200,7 +200,6 @@ pub(crate) fn record(key: &TokenKey, generation: u64) -> Record {
 }
 
 /// The generation of a record. Fails if a part of the record does not belong to it.
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 pub(crate) fn intact_generation(record: &Record) -> u64 {
     let value = format!("{}-", record.generation).repeat(40);
     assert_eq!(record.token.as_ref().unwrap().value(), value);
@@ -209,6 +208,7 @@ pub(crate) fn intact_generation(record: &Record) -> u64 {
 }
 
 /// Takes the renewal secret of a record and puts it back. Fails if it belongs to another generation.
+#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 fn take_and_return_renewal(store: &FileStore, key: &TokenKey) {
     let Turn::Locked(lock) = store.turn(key, u64::MAX).unwrap() else {
         return;
@@ -390,6 +390,7 @@ fn fork_and_lock(round: &str) {
 }
 
 /// Takes the renewal secret of a record, and goes on for ever.
+#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
 fn take() {
     let (store, key) = (store(), key("01A"));
     let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {
