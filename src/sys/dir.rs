@@ -3,12 +3,13 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::file_facts::FileFacts;
 
@@ -60,6 +61,14 @@ pub fn cause(error: &Error) -> IoCause {
 /// An open directory.
 pub struct Dir(File);
 
+/// A symbolic link.
+pub struct Link {
+    /// The ID of the user who owns the link itself.
+    pub owner: u32,
+    /// The path in the link.
+    pub target: PathBuf,
+}
+
 /// How to open a file. No mode follows a symbolic link in the last path component, blocks if the
 /// path is a named pipe, or lets a child program inherit the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,8 +87,8 @@ const TRAVERSE_FLAGS: i32 = libc::O_DIRECTORY | libc::O_PATH;
 const TRAVERSE_FLAGS: i32 = libc::O_DIRECTORY;
 const COMMON_FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
 
-fn c_string(name: &str) -> Result<CString> {
-    CString::new(name).map_err(|_| Error::from_raw_os_error(libc::EINVAL))
+fn c_string(name: impl AsRef<OsStr>) -> Result<CString> {
+    CString::new(name.as_ref().as_bytes()).map_err(|_| Error::from_raw_os_error(libc::EINVAL))
 }
 
 fn check(code: i32) -> Result<()> {
@@ -88,6 +97,23 @@ fn check(code: i32) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// Reads the link of this name in a directory. With an empty name, reads the open link itself.
+fn read_link_at(dir: &File, name: &CStr) -> Result<PathBuf> {
+    let mut target = vec![0; libc::PATH_MAX as usize];
+    // SAFETY: the name is a C string, the kernel writes at most `len` bytes, and the descriptor is
+    // open.
+    let length = unsafe {
+        libc::readlinkat(
+            dir.as_raw_fd(),
+            name.as_ptr(),
+            target.as_mut_ptr().cast(),
+            target.len(),
+        )
+    };
+    target.truncate(usize::try_from(length).map_err(|_| Error::last_os_error())?);
+    Ok(PathBuf::from(OsString::from_vec(target)))
 }
 
 impl Dir {
@@ -115,7 +141,7 @@ impl Dir {
     ///
     /// # Errors
     /// Returns the errors of [`Dir::open`].
-    pub fn open_dir(&self, name: &str) -> Result<Self> {
+    pub fn open_dir(&self, name: impl AsRef<OsStr>) -> Result<Self> {
         self.open_at(name, libc::O_RDONLY | libc::O_DIRECTORY)
             .map(Self)
     }
@@ -136,8 +162,40 @@ impl Dir {
     ///
     /// # Errors
     /// Returns the errors of [`Dir::open`].
-    pub fn traverse(&self, name: &str) -> Result<Self> {
+    pub fn traverse(&self, name: impl AsRef<OsStr>) -> Result<Self> {
         self.open_at(name, TRAVERSE_FLAGS).map(Self)
+    }
+
+    /// Reads a symbolic link.
+    ///
+    /// # Errors
+    /// Returns the operating system's error: `EINVAL` or `ENOENT` if the name is not a link.
+    #[cfg(target_os = "linux")]
+    pub fn read_link(&self, name: impl AsRef<OsStr>) -> Result<Link> {
+        // The descriptor is that of the link itself, so owner and target belong together.
+        let link = self.open_at(name, libc::O_PATH)?;
+        Ok(Link {
+            owner: FileFacts::of(&link)?.owner(),
+            target: read_link_at(&link, c"")?,
+        })
+    }
+
+    /// Reads a symbolic link.
+    ///
+    /// # Errors
+    /// Returns the operating system's error: `EINVAL` if the name is not a link.
+    #[cfg(not(target_os = "linux"))]
+    pub fn read_link(&self, name: impl AsRef<OsStr>) -> Result<Link> {
+        let name = c_string(name)?;
+        // SAFETY: all bytes of the structure may be zero.
+        let mut facts: libc::stat = unsafe { std::mem::zeroed() };
+        let fd = self.0.as_raw_fd();
+        // SAFETY: `name` and `facts` outlive the call, and `self` keeps the descriptor open.
+        check(unsafe { libc::fstatat(fd, name.as_ptr(), &mut facts, libc::AT_SYMLINK_NOFOLLOW) })?;
+        Ok(Link {
+            owner: facts.st_uid,
+            target: read_link_at(&self.0, &name)?,
+        })
     }
 
     /// Opens a file in this directory.
@@ -154,7 +212,7 @@ impl Dir {
         self.open_at(name, flags)
     }
 
-    fn open_at(&self, name: &str, flags: i32) -> Result<File> {
+    fn open_at(&self, name: impl AsRef<OsStr>, flags: i32) -> Result<File> {
         let name = c_string(name)?;
         let mode: libc::c_uint = 0o600;
         // SAFETY: `name` is a C string that outlives the call, and `self` keeps the descriptor
@@ -176,7 +234,7 @@ impl Dir {
     ///
     /// # Errors
     /// Returns the operating system's error: `EEXIST` if the name is taken.
-    pub fn create_dir(&self, name: &str) -> Result<()> {
+    pub fn create_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = c_string(name)?;
         // SAFETY: as in `open_at`.
         check(unsafe { libc::mkdirat(self.0.as_raw_fd(), name.as_ptr(), 0o700) })

@@ -87,7 +87,12 @@ impl FileFacts {
 
     /// Returns whether the process's effective user or root owns the file.
     pub fn is_owned_by_user_or_root(&self) -> bool {
-        self.is_owned_by_user() || self.0.uid() == ROOT
+        is_user_or_root(self.0.uid())
+    }
+
+    /// Returns the ID of the user who owns the file.
+    pub fn owner(&self) -> u32 {
+        self.0.uid()
     }
 
     /// Returns whether users other than the owner have any access.
@@ -117,6 +122,11 @@ impl FileFacts {
     pub fn link_count(&self) -> u64 {
         self.0.nlink()
     }
+}
+
+/// Returns whether a user is the process's effective user or root.
+pub fn is_user_or_root(user: u32) -> bool {
+    user == ROOT || user == user_id()
 }
 
 /// Returns the id of the process's effective user.

@@ -12,5 +12,6 @@ pub mod private_file;
 pub mod process;
 pub mod signals;
 pub mod sync;
+pub mod trusted_dir;
 #[cfg(feature = "wiping-alloc")]
 pub mod wiping_alloc;
