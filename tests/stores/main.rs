@@ -21,6 +21,7 @@ mod gc;
 mod home_dirs;
 mod later_sessions;
 mod locks;
+mod other_users;
 mod permissions;
 mod processes;
 mod stress;

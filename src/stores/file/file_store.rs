@@ -208,7 +208,7 @@ impl Store for FileStore {
             None => self
                 .files
                 .store
-                .for_reading()
+                .for_changing()
                 .and_then(|store| match store {
                     Some(store) => {
                         store.remove(&RecordName::for_failure(&store.keys, secret), true, keep)

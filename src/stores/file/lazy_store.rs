@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::gc;
 use super::location::Location;
 use super::open_store::{OpenStore, open_for_reading, open_or_create};
+use super::private_dir;
 use crate::error::Result;
 use crate::sys::sync::Mutex;
 
@@ -41,6 +42,19 @@ impl LazyStore {
             *open = open_for_reading(self.location()?)?.map(Arc::new);
         }
         Ok(open.clone())
+    }
+
+    /// Returns the store as [`LazyStore::for_reading`] does, for changing files that exist.
+    ///
+    /// # Errors
+    /// Returns the errors of [`open_for_reading`] and [`private_dir::check_parents`].
+    pub(super) fn for_changing(&self) -> Result<Option<Arc<OpenStore>>> {
+        let store = self.for_reading()?;
+        if store.as_ref().is_some_and(|store| !store.is_writable) {
+            let location = self.location()?;
+            private_dir::check_parents(&location.dir, location.home.as_deref())?;
+        }
+        Ok(store)
     }
 
     /// Returns the store, opened for writing. Creates missing files and directories.

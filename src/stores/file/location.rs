@@ -21,8 +21,8 @@ pub(super) struct Location {
     pub(super) dir: PathBuf,
     /// The location of the store's key.
     pub(super) key: KeyLocation,
-    /// Directories that the user must own. They are checked before directories are created in them.
-    pub(super) homes: Vec<HomeDir>,
+    /// The user's home, if a directory of the store is in it. It is never created.
+    pub(super) home: Option<PathBuf>,
 }
 
 /// The location of a store's key.
@@ -51,14 +51,6 @@ impl KeyLocation {
     }
 }
 
-/// A directory that an environment variable names.
-pub(super) struct HomeDir {
-    /// The directory.
-    pub(super) path: PathBuf,
-    /// Whether the directory must exist. A missing XDG directory is created, a missing home is not.
-    pub(super) must_exist: bool,
-}
-
 /// Returns the location that the setting `store` names.
 ///
 /// # Errors
@@ -68,19 +60,15 @@ pub(super) fn find(
     environment: &Environment,
     keyring: Option<Box<dyn KeyBackend>>,
 ) -> Result<Location> {
-    let location = |dir: PathBuf, key_dir, homes| {
+    let location = |dir: PathBuf, key_dir, home| {
         let name = format!("store {}", dir.display());
         let key = keyring.map_or(KeyLocation::Dir(key_dir), |backend| {
             KeyLocation::Keyring(backend, name)
         });
-        Location { dir, key, homes }
+        Location { dir, key, home }
     };
     if let Some(path) = setting.strip_prefix("file:") {
-        return Ok(location(
-            PathBuf::from(path),
-            PathBuf::from(path),
-            Vec::new(),
-        ));
+        return Ok(location(PathBuf::from(path), PathBuf::from(path), None));
     }
     let absolute = |name: &str| {
         environment(name)
@@ -88,24 +76,8 @@ pub(super) fn find(
             .filter(|path| path.is_absolute())
     };
     let in_home = |name: &str, default: &str| {
-        let configured = absolute(name).map(|base| {
-            (
-                base.join("keyferry"),
-                HomeDir {
-                    path: base,
-                    must_exist: false,
-                },
-            )
-        });
-        let default = |home: PathBuf| {
-            (
-                home.join(default).join("keyferry"),
-                HomeDir {
-                    path: home,
-                    must_exist: true,
-                },
-            )
-        };
+        let configured = absolute(name).map(|base| (base.join("keyferry"), None));
+        let default = |home: PathBuf| (home.join(default).join("keyferry"), Some(home));
         configured.or_else(|| absolute("HOME").map(default)).ok_or_else(|| {
             let message = format!("cannot locate the store: neither {name} nor HOME is an absolute path; set one of them, or set `store` to file:/absolute/path");
             Error::new(ErrorKind::Store, message)
@@ -113,7 +85,7 @@ pub(super) fn find(
     };
     let (dir, home) = in_home("XDG_STATE_HOME", ".local/state")?;
     let (key_dir, key_home) = in_home("XDG_DATA_HOME", ".local/share")?;
-    Ok(location(dir, key_dir, vec![home, key_home]))
+    Ok(location(dir, key_dir, home.or(key_home)))
 }
 
 #[cfg(test)]

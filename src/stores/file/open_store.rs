@@ -107,9 +107,10 @@ fn create_keys(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
     match &location.key {
         KeyLocation::Keyring(backend, name) => master_key::create_in_keyring(&**backend, name),
         KeyLocation::Dir(path) if *path == location.dir => master_key::create_file(dir, path),
-        KeyLocation::Dir(path) => {
-            master_key::create_file(&private_dir::open_or_create(path, &location.homes)?, path)
-        }
+        KeyLocation::Dir(path) => master_key::create_file(
+            &private_dir::open_or_create(path, location.home.as_deref())?,
+            path,
+        ),
     }
 }
 
@@ -173,7 +174,7 @@ fn read_label(dir: &Dir, location: &Location) -> Result<Label> {
 /// Returns the errors of [`open_for_reading`]; [`ErrorKind::Store`] if a file or directory can't be
 /// created.
 pub(super) fn open_or_create(location: &Location) -> Result<OpenStore> {
-    let dir = private_dir::open_or_create(&location.dir, &location.homes)?;
+    let dir = private_dir::open_or_create(&location.dir, location.home.as_deref())?;
     create_dirs(&dir, location)?;
     let keys = match read_label(&dir, location)? {
         Label::KeyId(id) => labelled_keys(&id, &dir, location)?,

@@ -7,11 +7,10 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::location::HomeDir;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
 use crate::sys::file_facts::FileFacts;
-use crate::sys::private_file;
+use crate::sys::trusted_dir::{self, Fault};
 
 /// The maximum size of a file in a store.
 pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -43,17 +42,32 @@ fn unsafe_file(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::UnsafeFile, format!("{} {why}", path.display()))
 }
 
+fn fault_error(fault: &Fault) -> Error {
+    match fault {
+        Fault::Io(path, error) => io_error(path, error),
+        Fault::OtherOwner(path, owner) => unsafe_file(
+            path,
+            &format!(
+                "belongs to another user (uid {owner}); set HOME and XDG_* to this user's directories (`sudo -H`), or set `store` to file:/PATH or memory"
+            ),
+        ),
+    }
+}
+
 /// Opens a directory. `None` if it does not exist.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] if this user does not own the directory or other users can access it;
 /// [`ErrorKind::Store`] if it can't be opened.
 pub(super) fn open(path: &Path) -> Result<Option<Dir>> {
-    let dir = match Dir::open(path) {
-        Ok(dir) => dir,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error(path, &error)),
-    };
+    match Dir::open(path) {
+        Ok(dir) => check_dir(path, dir).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error(path, &error)),
+    }
+}
+
+fn check_dir(path: &Path, dir: Dir) -> Result<Dir> {
     let facts = dir.facts().map_err(|error| io_error(path, &error))?;
     if !facts.is_owned_by_user() {
         return Err(unsafe_file(
@@ -67,41 +81,41 @@ pub(super) fn open(path: &Path) -> Result<Option<Dir>> {
             &format!("is open to other users; run `chmod 700 {}`", path.display()),
         ));
     }
-    Ok(Some(dir))
+    Ok(dir)
 }
 
-/// Opens a directory as [`open`] does. If it does not exist, creates it with access for this user
-/// only.
+/// Opens a directory as [`open`] does, after [`check_parents`]. If it does not exist, creates it
+/// with access for this user only.
 ///
 /// # Errors
-/// Returns the errors of [`open`]; [`ErrorKind::UnsafeFile`] if another user owns one of `homes`;
-/// [`ErrorKind::Store`] if the directory can't be created.
-pub(super) fn open_or_create(path: &Path, homes: &[HomeDir]) -> Result<Dir> {
-    if let Some(dir) = open(path)? {
-        return Ok(dir);
-    }
-    homes.iter().try_for_each(check_home)?;
-    private_file::create_dirs(path).map_err(|error| io_error(path, &error))?;
-    open(path)?.ok_or_else(|| io_error(path, &io::ErrorKind::NotFound.into()))
+/// Returns the errors of [`open`] and [`check_parents`]; [`ErrorKind::Store`] if the directory
+/// can't be created.
+pub(super) fn open_or_create(path: &Path, home: Option<&Path>) -> Result<Dir> {
+    home.map_or(Ok(()), check_home)?;
+    let dir = trusted_dir::open_or_create(path).map_err(|fault| fault_error(&fault))?;
+    check_dir(path, dir)
 }
 
-/// Fails if another user owns the home directory. Rationale: under `sudo`, HOME may still name the
-/// directory of the user who called it. Root's files in it would make the store unusable for that
-/// user.
-fn check_home(home: &HomeDir) -> Result<()> {
-    let path = &home.path;
-    let facts = match FileFacts::at(path) {
-        Ok(facts) => facts,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !home.must_exist => return Ok(()),
-        Err(error) => return Err(io_error(path, &error)),
-    };
-    if facts.is_owned_by_user() {
-        return Ok(());
+/// Fails if the directories above `path` aren't safe to write to: if `home` does not exist, or if
+/// it or the nearest existing parent of `path` belongs to neither this user nor root.
+///
+/// # Errors
+/// [`ErrorKind::UnsafeFile`] with the directory, its owner and the remedy; [`ErrorKind::Store`] if
+/// a directory can't be reached.
+pub(super) fn check_parents(path: &Path, home: Option<&Path>) -> Result<()> {
+    home.map_or(Ok(()), check_home)?;
+    let parent = path.parent().unwrap_or(path);
+    trusted_dir::find(parent)
+        .map(drop)
+        .map_err(|fault| fault_error(&fault))
+}
+
+fn check_home(home: &Path) -> Result<()> {
+    match trusted_dir::find(home) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(io_error(home, &io::ErrorKind::NotFound.into())),
+        Err(fault) => Err(fault_error(&fault)),
     }
-    Err(unsafe_file(
-        path,
-        "belongs to another user; set HOME to this user's home (`sudo -H`), or set `store` to file:/PATH",
-    ))
 }
 
 /// The outcome of reading a file.

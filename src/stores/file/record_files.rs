@@ -71,7 +71,9 @@ impl RecordFiles {
                         "the stored {key} {why}; keyferry renames the file and fetches a new token"
                     ),
                 );
-                store.quarantine(&name);
+                if self.store.for_changing().is_ok() {
+                    store.quarantine(&name);
+                }
                 None
             }
             ReadOutcome::Foreign(why) => {
@@ -204,7 +206,7 @@ impl RecordFiles {
     }
 
     fn remove_file(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
-        let Some(store) = self.store.for_reading()? else {
+        let Some(store) = self.store.for_changing()? else {
             return Ok(());
         };
         let name = RecordName::for_record(&store.keys, key);

@@ -285,6 +285,8 @@ pub(super) fn clear(location: &Location) -> Result<()> {
     let Some(dir) = private_dir::open(&location.dir)? else {
         return Ok(());
     };
+    let home = location.home.as_deref();
+    private_dir::check_parents(&location.dir, home)?;
     for subdir in [TOKENS_DIR, FAILURES_DIR] {
         let path = location.dir.join(subdir);
         for name in dir.list(subdir).unwrap_or_default() {
@@ -300,10 +302,13 @@ pub(super) fn clear(location: &Location) -> Result<()> {
     {
         match master_key::read_file(&key_dir, path) {
             Err(error) if error.kind == ErrorKind::UnsafeFile => return Err(error),
-            Err(_) => key_dir
-                .remove_file(KEY_FILE)
-                .or_else(ignore_not_found)
-                .map_err(|error| io_error(&path.join(KEY_FILE), &error))?,
+            Err(_) => {
+                private_dir::check_parents(path, home)?;
+                key_dir
+                    .remove_file(KEY_FILE)
+                    .or_else(ignore_not_found)
+                    .map_err(|error| io_error(&path.join(KEY_FILE), &error))?;
+            }
             Ok(_) => {}
         }
     }
