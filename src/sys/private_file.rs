@@ -1,13 +1,16 @@
 //! Reads and replaces files that contain secrets. A file is checked through its open descriptor,
 //! never through its path.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::dir::{Dir, IoCause, OpenMode, cause};
 use super::file_facts::FileFacts;
 use super::signals::SigpipeGuard;
+use super::trusted_dir::{self, Fault};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Which users may read a file.
@@ -131,7 +134,8 @@ pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] if the directory is a symbolic link, belongs to another user, or can
-/// be changed by other users; [`ErrorKind::Config`] for any other failure.
+/// be changed by other users, or if its nearest existing parent belongs to neither the user nor
+/// root; [`ErrorKind::Config`] for any other failure.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let shown = path.display();
     let fail = |error: io::Error| {
@@ -140,45 +144,85 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
             format!("cannot write {shown}: {}", error.kind()),
         )
     };
-    let dir = path.parent().ok_or_else(|| {
-        Error::new(
+    let (Some(dir_path), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str))
+    else {
+        return Err(Error::new(
             ErrorKind::Config,
             format!("{shown} is not the path of a file; use the path of a file"),
-        )
-    })?;
-    create_dirs(dir).map_err(fail)?;
-    let facts = FileFacts::at_no_follow(dir).map_err(fail)?;
-    let shown_dir = dir.display();
-    let problem = if !facts.is_dir() {
-        Some(format!(
-            "{shown_dir} is a symbolic link; replace it with a directory of your own"
-        ))
-    } else if !facts.is_owned_by_user() {
-        Some(format!(
-            "{shown_dir} belongs to another user; run `chown` to make it yours"
-        ))
-    } else if facts.is_writable_by_others() {
-        Some(format!(
-            "other users can change {shown_dir}; run `chmod 700 {shown_dir}`"
-        ))
-    } else {
-        None
+        ));
     };
-    if let Some(problem) = problem {
-        return Err(Error::new(ErrorKind::UnsafeFile, problem));
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temp_path = dir.join(format!(".{name}.{}", std::process::id()));
-    let written = create_new(&temp_path).and_then(|mut file| {
-        write(&mut file, bytes)?;
-        fs::rename(&temp_path, path)?;
-        File::open(dir)?.sync_all()
-    });
+    let dir = open_dir_of(path, dir_path)?;
+    let temp_name = format!(".{name}.{}", std::process::id());
+    let written = dir
+        .open_file(&temp_name, OpenMode::CreateNew)
+        .and_then(|mut file| {
+            write(&mut file, bytes)?;
+            dir.rename(&temp_name, &dir, name)?;
+            dir.sync()
+        });
     written.map_err(|error| {
         // The new file may contain a secret. If removing it fails, nothing more can be done.
-        let _ = fs::remove_file(&temp_path);
+        let _ = dir.remove_file(&temp_name);
         fail(error)
     })
+}
+
+/// Opens the directory of a file that is to be written. Creates the directory if it is missing.
+fn open_dir_of(file: &Path, path: &Path) -> Result<Dir> {
+    let dir = trusted_dir::open_or_create(path).map_err(|fault| match fault {
+        Fault::Io(failed, error) if failed == path && cause(&error) == IoCause::LinkOrFile => {
+            Error::new(
+                ErrorKind::UnsafeFile,
+                format!(
+                    "{} is a symbolic link or a file; replace it with a directory of your own",
+                    path.display()
+                ),
+            )
+        }
+        fault => fault_error(file, &fault),
+    })?;
+    let facts = dir
+        .facts()
+        .map_err(|error| fault_error(file, &Fault::Io(path.to_owned(), error)))?;
+    let shown = path.display();
+    let problem = if !facts.is_owned_by_user() {
+        format!("{shown} belongs to another user; run `chown` to make it yours")
+    } else if facts.is_writable_by_others() {
+        format!("other users can change {shown}; run `chmod 700 {shown}`")
+    } else {
+        return Ok(dir);
+    };
+    Err(Error::new(ErrorKind::UnsafeFile, problem))
+}
+
+fn fault_error(file: &Path, fault: &Fault) -> Error {
+    let file = file.display();
+    match fault {
+        Fault::Io(path, error) => Error::new(
+            ErrorKind::Config,
+            format!("cannot write {file}: {}: {}", path.display(), error.kind()),
+        ),
+        Fault::OtherOwner(dir, owner) => Error::new(
+            ErrorKind::UnsafeFile,
+            format!(
+                "cannot write {file}: {} belongs to another user (uid {owner}); set HOME and XDG_CONFIG_HOME to this user's directories (`sudo -H`)",
+                dir.display()
+            ),
+        ),
+    }
+}
+
+/// Checks that [`replace`] may create the directory of a file, or may write into it. Creates
+/// nothing.
+///
+/// # Errors
+/// [`ErrorKind::UnsafeFile`] if the nearest existing parent of the directory belongs to neither the
+/// user nor root; [`ErrorKind::Config`] if it can't be reached.
+pub fn check_replace(path: &Path) -> Result<()> {
+    let dir = path.parent().and_then(Path::parent);
+    dir.map_or(Ok(None), trusted_dir::find)
+        .map(drop)
+        .map_err(|fault| fault_error(path, &fault))
 }
 
 /// Writes all bytes and waits until they are on disk. Beyond the file size limit the write fails;
@@ -197,20 +241,19 @@ pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
 pub fn is_public(file: &File) -> bool {
     FileFacts::of(file).map_or(true, |facts| facts.is_open_to_others())
 }
-/// Creates a directory and its missing parents. Only the user can access them.
-///
-/// # Errors
-/// Returns the operating system's error.
-pub fn create_dirs(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
 
-/// Creates a directory that only the user can access.
+/// Creates a directory that only the user can access. Its parent must belong to the user or root.
 ///
 /// # Errors
-/// Returns the operating system's error: `EEXIST` if the path exists.
-pub fn create_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)
+/// [`Fault::OtherOwner`] if the parent belongs to another user; [`Fault::Io`] with `EEXIST` if the
+/// path exists.
+pub fn create_dir(path: &Path) -> std::result::Result<(), Fault> {
+    let fail = |error| Fault::Io(path.to_owned(), error);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(fail(io::ErrorKind::AlreadyExists.into()));
+    };
+    let parent = trusted_dir::find(parent)?.ok_or_else(|| fail(io::ErrorKind::NotFound.into()))?;
+    parent.create_dir(name).map_err(fail)
 }
 
 /// Creates a file that only the user can access, and opens it for writing.

@@ -91,6 +91,15 @@ pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) 
     write_setting(&config_path(context)?, account, key, text.into())
 }
 
+/// Checks that secrets and settings can be saved, before the user is asked for a secret.
+///
+/// # Errors
+/// [`ErrorKind::UnsafeFile`] if the directory of config.toml is in a directory of another user;
+/// [`ErrorKind::Config`] if it cannot be found.
+pub fn check_save(context: &CliContext) -> Result<()> {
+    private_file::check_replace(&config_path(context)?)
+}
+
 fn config_path(context: &CliContext) -> Result<PathBuf> {
     user_file(&context.environment).ok_or_else(|| {
         Error::new(

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::private_file;
+use keyferry::sys::trusted_dir::Fault;
 
 /// A temporary directory with mode 0700.
 pub struct TempDir(PathBuf);
@@ -16,7 +17,8 @@ impl TempDir {
     /// Creates a directory with a random name in `parent`.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the directory cannot be created; [`ErrorKind::Config`] if the system
+    /// [`ErrorKind::Store`] if the directory cannot be created, or if `parent` belongs to neither
+    /// this user nor root; [`ErrorKind::Config`] if the system
     /// provides no random numbers.
     pub fn create_in(parent: &Path) -> Result<Self> {
         let shown = parent.display();
@@ -28,12 +30,17 @@ impl TempDir {
         })?;
         let path = parent.join(format!("keyferry-{random:016x}"));
         let made = private_file::create_dir(&path);
-        made.map_err(|error| {
+        made.map_err(|fault| {
+            let reason = match fault {
+                Fault::Io(_, error) => error.kind().to_string(),
+                Fault::OtherOwner(path, owner) => {
+                    format!("{} belongs to another user (uid {owner})", path.display())
+                }
+            };
             Error::new(
                 ErrorKind::Store,
                 format!(
-                    "cannot create a directory in {shown}: {}; set TMPDIR to another directory",
-                    error.kind()
+                    "cannot create a directory in {shown}: {reason}; set TMPDIR to another directory"
                 ),
             )
         })?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::context::CliContext;
 use crate::progress::with_progress;
 use crate::prompt::{PromptOrder, ask};
-use crate::save_secret::{SaveTarget, save_secret, save_setting};
+use crate::save_secret::{SaveTarget, check_save, save_secret, save_setting};
 use crate::secret_input::SecretInput;
 use crate::secrets;
 use crate::streams::Streams;
@@ -120,6 +120,9 @@ fn login(
         account,
         profile,
     };
+    if options.save.is_some() {
+        check_save(context)?;
+    }
     match options.service {
         LoginService::Masv if options.with_key => attempt.save_api_key(streams),
         LoginService::Masv => attempt.log_in_to_masv(config, streams),

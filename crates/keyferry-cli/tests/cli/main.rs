@@ -18,6 +18,7 @@ mod git_hostile;
 mod git_protocol;
 mod keyring;
 mod login;
+mod other_home;
 mod programs;
 mod secret_leaks;
 mod startup;
