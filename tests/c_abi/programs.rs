@@ -1,6 +1,7 @@
 //! Every program of `c-tests`, each with a sandbox of its own. A program says nothing if all is
 //! well.
 
+use std::os::unix::fs::chown;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::program;
 use keyferry_testing::child::{self, ProgramOutput};
 use keyferry_testing::files;
 use keyferry_testing::harness::Harness;
+use keyferry_testing::skip;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -181,5 +183,31 @@ fn every_program_is_run() {
             !is_program || here.contains(&quoted) || elsewhere.contains(&quoted),
             "{name} is run by no test"
         );
+    }
+}
+
+#[test]
+fn a_program_of_root_creates_no_file_in_the_home_of_another_user() {
+    if skip::without_root() {
+        return;
+    }
+    let harness = Harness::new();
+    let program_path = program::compile("quickstart.c", &harness);
+    let package = format!("packages/{}", keyferry_sandbox::credentials::PACKAGE_ID);
+    let theirs = harness.path("theirs");
+    std::fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(12345), None).unwrap();
+    for (names, home) in [
+        (&["HOME"][..], theirs.clone()),
+        (&["XDG_STATE_HOME", "XDG_DATA_HOME"], theirs.join("absent")),
+    ] {
+        let mut command = Command::new(&program_path);
+        program::set_environment(command.arg(&package), &harness);
+        command
+            .env_remove("KEYFERRY_STORE")
+            .envs(names.iter().map(|name| (name, &home)));
+        let ended = child::run(&mut command, LIMIT);
+        assert!(ended.status.success(), "{names:?}: {}", ended.said());
+        assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 0, "{names:?}");
     }
 }
