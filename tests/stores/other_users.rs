@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use keyferry::ports::store::Store;
+use keyferry::ports::store::{Reach, Store};
 use keyferry::stores::file::FileStore;
 use keyferry::sys::trusted_dir::{Fault, find, find_or_create, open_or_create};
 use keyferry_testing::skip;
 
-use crate::processes::{StoreProcesses, empty_environment, new_harness};
-use keyferry_testing::harness::Harness;
 use crate::home_dirs::{is_token_and_warning, run};
+use crate::processes::{empty_environment, new_harness};
 use crate::worker::{key, record};
+use keyferry_testing::harness::Harness;
 
 /// The user who owns `theirs`.
 const OTHER_USER: u32 = 12345;
@@ -121,8 +121,11 @@ fn a_store_in_a_directory_of_another_user_is_read_and_not_changed() {
     let store = open();
     store.save(&key("01A"), &record(&key("01A"), 8)).unwrap();
     store.fingerprints();
-    drop(store.try_lock(&key("01A")).unwrap());
-    for outcome in [store.remove(&key("01A"), u64::MAX), open().clear()] {
+    drop(store.turn(&key("01A"), 8).unwrap());
+    for outcome in [
+        store.forget(&key("01A"), u64::MAX, Reach::Here),
+        open().forget_all(Reach::Here),
+    ] {
         let message = outcome.unwrap_err().to_string();
         assert!(message.contains("sudo -H"), "{message}");
     }

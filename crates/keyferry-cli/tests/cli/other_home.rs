@@ -9,7 +9,9 @@ use std::process::Command;
 use keyferry_sandbox::credentials as c;
 use keyferry_testing::skip;
 
-use crate::harness::{HELPER, Harness, KEYFERRY, ProgramOutput, run_with_input};
+use crate::programs::{HELPER, KEYFERRY, Programs, protocol_and_host};
+use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::harness::Harness;
 
 const OTHER_USER: u32 = 12345;
 
@@ -108,7 +110,7 @@ fn run_all(harness: &Harness, variables: &[(&str, PathBuf)]) {
         );
         assert_eq!(snapshot(&theirs), before, "{arguments:?}: {output:?}");
     }
-    let host = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let host = protocol_and_host(harness.sandbox().fileverbs_url());
     let stored = format!("{host}username=default\npassword=typed\n");
     for (word, input) in [("get", &host), ("store", &stored), ("erase", &stored)] {
         let output = run(&mut harness.program(HELPER, &[word]), variables, input);
@@ -201,7 +203,7 @@ fn a_secret_is_not_saved_in_the_home_of_another_user() {
         assert!(output.err.contains(&owner), "{}", output.err);
     }
     assert_eq!(
-        harness.sandbox.count("login"),
+        harness.sandbox().count("login"),
         0,
         "it fails before the login"
     );
