@@ -376,7 +376,7 @@ fn fork_and_lock(round: &str) {
             children
         });
         for id in 0..FILES {
-            let locks = open_locks(Path::new(&format!("race-{round}-{id}"))).unwrap();
+            let locks = open_locks(Path::new(&format!("../race-{round}-{id}"))).unwrap();
             let outcome = locks.try_lock(LockId::new(0, 0), |_| unreachable!("it locks bytes"));
             std::mem::forget(outcome.unwrap());
         }
@@ -424,9 +424,12 @@ fn count(threads: usize, times: usize) {
                     Turn::Newer(_) => panic!("there is no record"),
                 }
             };
-            let before: usize = std::fs::read_to_string("counter").unwrap().parse().unwrap();
+            let before: usize = std::fs::read_to_string("../counter")
+                .unwrap()
+                .parse()
+                .unwrap();
             std::thread::yield_now();
-            std::fs::write("counter", (before + 1).to_string()).unwrap();
+            std::fs::write("../counter", (before + 1).to_string()).unwrap();
         }
     };
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(count))));
