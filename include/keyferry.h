@@ -30,7 +30,7 @@
  *   Refresh  A token with an expiry has two refresh windows. In the advisory window, about the last 20 % of its lifetime, a
  *            call returns the cached token, and a background thread refreshes it. In the mandatory window, about the last
  *            5 %, a call waits for the refresh. docs/behaviour.md has the exact lengths.
- *   Source   Names the service documentation or standard that specifies what the function does. "keyferry" means that no
+ *   Source   The service documentation or the standard that specifies what the function does. "keyferry" means that no
  *            other document specifies the function.
  *   Fork     In a forked child, a call with a session or request that was created before the fork returns
  *            KEYFERRY_E_FORKED. The child can pass NULL as the session, or open its own session.
@@ -155,8 +155,8 @@ typedef struct keyferry_request keyferry_request;
  * A session: configuration, services, cache and store. Any number of threads may use one session
  * at the same time.
  *
- * NULL stands for the default session. keyferry opens it at its first use from the user's
- * configuration and never frees it. A forked child opens its own default session.
+ * NULL stands for the default session. The first call that uses the default session opens it from
+ * the user's configuration. keyferry never frees it. A forked child opens its own default session.
  */
 typedef struct keyferry_session keyferry_session;
 
@@ -298,7 +298,8 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_NOT_CACHED 301
 
 /**
- * Another process holds the lock. Remedy: retry; the error message names the process.
+ * Another process took too long to fetch the same token. Remedy: retry; the error message names
+ * the process.
  */
 #define KEYFERRY_E_BUSY 302
 
@@ -711,7 +712,7 @@ keyferry_status keyferry_request_set_timeout_ms(keyferry_request *request,
                                                 keyferry_error **error_out);
 
 /**
- * Cancels a request for good. Calls that wait with it, and all later calls with it, return
+ * Cancels a request for good. All calls that use the request, both waiting and later ones, return
  * `KEYFERRY_E_CANCELLED`.
  *
  * A fetch that has started goes on for other callers that wait for the same token.
@@ -720,7 +721,7 @@ keyferry_status keyferry_request_set_timeout_ms(keyferry_request *request,
  *
  * Errors:  none
  * Owner:   ownership does not change
- * Threads: [any], even while another thread waits with `request`
+ * Threads: [any], even while another call uses `request`
  * Source:  keyferry
  * Since:   0.1
  */
@@ -1074,15 +1075,17 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
                                               keyferry_error **error_out);
 
 /**
- * Adds a token that the caller got from the service itself, such as the token of a package that
- * the caller created through a Portal, or of a transfer that the caller started.
+ * Adds a token that the caller got from the service without keyferry. Examples are the token of a
+ * package that the caller created in a Portal (a MASV team's upload page), and the token of a
+ * transfer that the caller started.
  *
  * Caches and stores the token. Makes no network request.
  *
  * @param session         NULL for the default session
  * @param resource        `packages/ID`, `transfers/ID`, or the URL of a package or transfer. Borrowed.
  * @param value           the token, UTF-8. Borrowed and copied.
- * @param expires_unix_s  the expiry in seconds since 1970; `KEYFERRY_NO_EXPIRY` to read it from the token
+ * @param expires_unix_s  the expiry in seconds since 1970; `KEYFERRY_NO_EXPIRY` if the caller does not know the
+ *                        expiry: keyferry then reads it from the token
  * @param error_out       receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
@@ -1132,9 +1135,10 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Explains how keyferry would get a token for a resource, and why: the service, the account, the
- * key of the token in the cache, the cached token, when keyferry will refresh the token, and how
- * long keyferry will return the last error without a new network request.
+ * Explains how keyferry would get a token for a resource, and why. The explanation has the
+ * service, the account, the token's identifier in the cache, and the cached token with its refresh
+ * times. After a failure, it also says how long keyferry will return the last error without a new
+ * network request.
  *
  * Makes no network request.
  *

@@ -312,7 +312,7 @@ public:
         return apply([&](auto object, auto failure) { return keyferry_request_set_timeout_ms(object, clamp(duration.count()), failure); });
     }
 
-    /// Cancels the request for good. Calls that wait with it, and all later calls with it, throw KEYFERRY_E_CANCELLED.
+    /// Cancels the request for good. All calls that use the request, both waiting and later ones, throw KEYFERRY_E_CANCELLED.
     void cancel() const noexcept { keyferry_request_cancel(request_.get()); }
 
     /// Returns the C object, which this object still owns.
@@ -351,8 +351,8 @@ public:
     /// Opens a session from this configuration. Makes no network request.
     explicit session(const config &settings) : session(open(settings.get())) {}
 
-    /// Returns the default session of the process, without ownership. keyferry opens it at its first use from the user's configuration. A
-    /// forked child opens its own.
+    /// Returns the default session of the process, without ownership. The first call that uses the default session opens it from the
+    /// user's configuration. A forked child opens its own default session.
     static session process_default() noexcept { return session(nullptr); }
 
     /// Gets the headers for the resource of a request. Uses the cached token if it is fresh, otherwise the store or a network request.
@@ -403,7 +403,7 @@ public:
         detail::call([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
     }
 
-    /// Adds a token that the caller got from the service itself. Without `expires`, the expiry is read from the token.
+    /// Adds a token that the caller got from the service without keyferry. Without `expires`, keyferry reads the expiry from the token.
     /// Errors: KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE,
     ///         KEYFERRY_E_NO_HEADER, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
     void adopt(const text &resource, const text &value, std::optional<time_point> expires = std::nullopt) const {

@@ -23,8 +23,8 @@
  *            host has no effect and returns KEYFERRY_PLUGIN_E_INVALID_CALL.
  *   Time     A call of `init`, `deinit` or `get_extension` times out after 5 seconds, any other call after the time in the setting
  *            `http.timeout_ms`. The time that `get_setting` and `exchange` take does not count: the host limits it separately. A call
- *            that times out fails, and the host no longer waits for it. While four such calls have not returned, the host does not
- *            call the plugin again.
+ *            that times out fails, and the host no longer waits for it. As long as four timed-out calls are still running, the host
+ *            does not call the plugin again.
  *   Trust    A plugin runs in the same process as the host. It MUST NOT call the functions of keyferry.h in a call: they would return
  *            KEYFERRY_E_REENTRANT. It MUST NOT end the process, let an exception or a longjmp leave a call, or change signals, the
  *            locale or the working directory.
@@ -306,9 +306,8 @@ typedef struct {
  * - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
  *   response;
  * - retries a GET at most twice, if it failed temporarily;
- * - retries a login (see `exchange`) that is not a GET once, if no part of it was sent, or if a 429
- *   response asks for a retry within 2 seconds;
- * - retries no other request;
+ * - retries a POST, PUT or DELETE only if it is a login (see `exchange`), and at most once: if no
+ *   part of the request was sent, or if a 429 response asks for a retry within 2 seconds;
  * - remembers rejected secrets for a while, in all processes, and does not send them again during
  *   that time;
  * - drops log messages and error messages that contain a secret of the call.
@@ -403,7 +402,8 @@ typedef struct {
    */
   keyferry_plugin_status (*set_renewal_secret)(keyferry_plugin_call call, const char *renewal_secret);
   /**
-   * Passes a secret to the host, in a call of `get` of a `keyferry_plugin_secret_source`.
+   * Passes the requested secret to the host. Only for the function `get` of a
+   * `keyferry_plugin_secret_source`.
    *
    * Threads: [any]
    */
@@ -736,7 +736,7 @@ typedef struct {
 /**
  * An argument is invalid: it is NULL, too long or not UTF-8, contains a control character, or is
  * the key of a setting that the plugin does not declare. Only the host returns this code. The call
- * then fails as a fault of the plugin, whatever the plugin returns.
+ * then fails, whatever the plugin returns, and the host reports a fault of the plugin.
  */
 #define KEYFERRY_PLUGIN_E_INVALID_ARGUMENT 13
 

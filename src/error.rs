@@ -47,7 +47,7 @@ pub enum ErrorKind {
     SecretSource,
     /// No usable token is cached.
     NotCached,
-    /// Another process holds the lock.
+    /// Another process took too long to fetch the same token.
     Busy,
     /// The store cannot be used.
     Store,

@@ -1,7 +1,10 @@
 //! Configuration and secret sources: layers, profiles, references, and what each mistake is told.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#![expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -2,7 +2,10 @@
 //! whole process, so it is alone here.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#![expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

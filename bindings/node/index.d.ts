@@ -196,8 +196,8 @@ export class Session {
   /**
    * The default session of the process.
    *
-   * Its worker threads, and other libraries in the process, share it. It opens at its first use
-   * with the user's configuration, and is never closed.
+   * The worker threads and other libraries in the process share this session. Its first use opens
+   * the session from the user's configuration. It is never closed.
    */
   static get default(): Session;
 
@@ -271,8 +271,8 @@ export class Session {
   /**
    * Adds a token that the caller got without keyferry.
    *
-   * Examples are the token of a package that the caller created through a Portal, and that of a
-   * transfer that the caller started. `resource` is `packages/ID`, `transfers/ID`, or a URL of one
+   * Examples are the token of a package that the caller created in a Portal (a MASV team's upload
+   * page), and the token of a transfer that the caller started. `resource` is `packages/ID`, `transfers/ID`, or a URL of one
    * of them. Without `expiresAt` the expiry is read from the token.
    *
    * Throws `KEYFERRY_E_INVALID_VALUE` if the value can't be a token or has expired,

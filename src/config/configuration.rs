@@ -83,7 +83,7 @@ impl Config {
                     ErrorKind::NotFound => Error::new(
                         ErrorKind::Config,
                         format!(
-                            "{} does not exist; create it, or use no path to load the user's file",
+                            "{} does not exist; create it, or omit the path so that the user's file is loaded",
                             path.display()
                         ),
                     ),
@@ -171,9 +171,9 @@ impl Config {
             .max_by_key(|entry| entry.layer.precedence())
     }
 
-    /// Selects the account for calls that name no account. It does not become the default account:
-    /// environment variables still belong to the default account, and the selected profile's own
-    /// settings override them.
+    /// Selects the account for calls that name no account. The default account does not change.
+    /// This matters for environment variables: they override the settings of the default account,
+    /// but not the selected profile's own settings.
     ///
     /// # Errors
     /// [`ErrorKind::NotConfigured`] if the account does not exist.
@@ -251,8 +251,8 @@ impl Config {
     /// Rejects settings of plugins if `plugins` is not set.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if such a setting is set. The error is that of a setting that does not
-    /// exist.
+    /// [`ErrorKind::Config`] if a plugin's setting is set. The message is the same as for an
+    /// unknown setting.
     fn check_plugin_sections(&self) -> Result<()> {
         if self.entries.iter().any(|entry| entry.key == "plugins") {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Settings that plugins declare. Plugin NAME has its settings in section `[NAME]` of the file and
-//! in environment variables `KEYFERRY_NAME_KEY`.
+//! Settings that plugins declare. The settings of the plugin NAME are in the section `[NAME]` of
+//! the file and in environment variables `KEYFERRY_NAME_KEY`.
 //!
 //! The list of plugins is itself a setting, so the settings of plugins are read before the plugins
 //! are loaded. [`Config::apply_declared`](super::configuration::Config::apply_declared) checks them

@@ -138,7 +138,7 @@ impl Profile {
     /// reference or a missing value.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the setting is no secret: those are filtered out"
+        reason = "secret settings are filtered out before"
     )]
     pub fn text(&self, key: &str) -> Option<&str> {
         let field = SettingDefinition::find(key).filter(|field| !field.secret)?;

@@ -1,9 +1,9 @@
-//! The accounts, the services of each, and the service that a resource belongs to.
+//! Opens the services of each account, and finds the service that a resource belongs to.
 //!
 //! A URL in its normal form is matched without allocation. Any other URL is parsed by the `url`
-//! crate, for example one with upper-case letters in its host or with bytes that are not in
-//! [`resource::PLAIN`]. Both ways end in the same [`Service::classify`], and a test checks that they
-//! agree.
+//! crate, for example a URL with upper-case letters in its host or with bytes that are not in
+//! [`resource::PLAIN`]. Both ways end in the same [`Service::classify`], and a test checks that
+//! both give the same result.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -112,9 +112,9 @@ impl BoundService {
 
 /// One profile and its services.
 pub struct Account {
-    /// Its settings.
+    /// The settings of the profile.
     pub profile: Profile,
-    /// Its services: MASV first, those of plugins last.
+    /// The services of the account: MASV first, the services of plugins last.
     pub services: Vec<BoundService>,
     /// The plugins that this account cannot use, and why.
     pub faults: Vec<UnusablePlugin>,

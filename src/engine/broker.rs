@@ -34,9 +34,9 @@ const MAX_CLOSE: Duration = Duration::from_secs(1);
 pub struct Broker {
     /// The shared state.
     pub state: EngineState,
-    /// The token fetches under way.
+    /// The running fetches of single tokens.
     flights: SingleFlight<TokenKey, Token>,
-    /// The fetches under way of whole lists, such as all packages of a team. The key is the scope's
+    /// The running fetches of whole lists, such as all packages of a team. The key is the scope's
     /// fingerprint and the name of the list.
     listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
     workers: Arc<Workers>,
@@ -218,8 +218,9 @@ impl Broker {
         }
     }
 
-    /// Returns the stored token for a resource, under the first acceptable access level that has
-    /// one. Notes the generation of the record that the flight would replace.
+    /// Returns the stored token for a resource. Tries the acceptable access levels in order, and
+    /// returns the first token found. Notes the generation of the record that the flight would
+    /// replace.
     fn stored_for(
         &self,
         bound: &BoundService,

@@ -4,9 +4,9 @@
 //!
 //! 1. `ffi/boundary.rs`, `call_with_out`: sets the out-pointers to NULL. `ffi/panic.rs` catches
 //!    panics, and `ffi/text.rs` checks the caller's strings.
-//! 2. `session/mod.rs`, `Session::token`: looks in the cache. If the resource is not a link
-//!    and needs no normalization (such as of upper-case letters in the host), and its token is
-//!    fresh, the call returns here.
+//! 2. `session/mod.rs`, `Session::token`: looks in the cache, and returns the token if it is fresh.
+//!    Skips this for a link, and for a URL that must be normalized first, such as one with
+//!    upper-case letters in its host.
 //! 3. `engine/broker.rs`, `Broker::token_for`: handles every other case.
 //! 4. `engine/accounts.rs`, `Accounts::resolve`: finds the service that the resource belongs to,
 //!    and the kind and id that the resource names in that service.

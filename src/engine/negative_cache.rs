@@ -22,8 +22,9 @@ pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Er
     )
 }
 
-/// Returns whether a recorded failure is in force. If its time is in the future, the clock was set
-/// back since. Such a record is ignored, because it would block the secret for too long.
+/// Returns whether a recorded failure is in force. If the start time of the record is in the
+/// future, the clock was set back after the failure. Such a record is ignored, because it would
+/// block the secret for too long.
 fn is_running(refusal: &FailureRecord, now_us: i64) -> bool {
     (refusal.since_us..refusal.until_us).contains(&now_us)
 }
@@ -73,7 +74,7 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
     }
     let before = store.failure(whose, Reach::Everywhere);
     let running = before.as_ref().filter(|before| is_running(before, now_us));
-    // All responses that were under way at the same time are treated as one throttle.
+    // Responses to requests that ran at the same time are treated as one throttle.
     let step = before.as_ref().map_or(0, |before| {
         before.step.saturating_add(u32::from(running.is_none()))
     });
@@ -241,7 +242,7 @@ mod tests {
         assert_eq!(left_s(now_us), 60);
         assert!(
             record_throttle(&store, &whose, &bare, now_us),
-            "a shorter one"
+            "a shorter pause does not shorten the running one"
         );
         assert_eq!(left_s(now_us), 60);
         assert!(record_throttle(
@@ -250,6 +251,10 @@ mod tests {
             &bare.with_retry_after_ms(Some(0)),
             now_us + 60 * SECOND_US
         ));
-        assert_eq!(left_s(now_us + 60 * SECOND_US), 10, "no time is named");
+        assert_eq!(
+            left_s(now_us + 60 * SECOND_US),
+            10,
+            "a `Retry-After` of 0 gives the default pause"
+        );
     }
 }

@@ -36,8 +36,8 @@ impl<'a> Persistence<'a> {
         Self { state, bound }
     }
 
-    /// Returns the unexpired cached token for a resource, under the first acceptable access level
-    /// that has one.
+    /// Returns the unexpired cached token for a resource. Tries the acceptable access levels in
+    /// order, and returns the first token found.
     ///
     /// # Errors
     /// [`ErrorKind::NoHeader`] if the resource needs no header; [`ErrorKind::InvalidResource`] if
@@ -455,8 +455,8 @@ impl<'a> Persistence<'a> {
 
     /// Records that the service rejected a configured secret, which blocks the secret for a while.
     /// Further reports during that time concern the same rejection and are ignored. A report is
-    /// also ignored if the secret is cached again: the reported token is then from before the
-    /// block.
+    /// also ignored if the cache holds a newer token for the same key, because the reported token
+    /// has already been replaced.
     fn refuse_key(&self, key: TokenKey, token: &Token) {
         let (fingerprint, now_us) = (
             self.state.fingerprint(self.bound, &[token.value()]),
@@ -561,7 +561,7 @@ pub fn owner(bound: &BoundService, key: &TokenKey) -> Option<Fingerprint> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a fingerprint says whose a token is"
+    reason = "the fingerprint identifies the owner of a token"
 )]
 fn named(setting: &str, value: &Secret) -> Fingerprint {
     Fingerprint::unkeyed(&[setting, value.expose()])

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::request::{Cancel, Wake};
 use crate::sys::sync::{Condvar, Mutex};
 
-/// The flights under way.
+/// The running flights.
 pub struct SingleFlight<K, T>(Mutex<HashMap<K, Arc<Flight<T>>>>);
 
 /// One fetch that several callers share.
@@ -67,7 +67,7 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
         outcome
     }
 
-    /// Returns the number of flights under way.
+    /// Returns the number of running flights.
     pub fn count(&self) -> usize {
         self.0.lock().len()
     }

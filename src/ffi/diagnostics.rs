@@ -12,9 +12,10 @@ use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// Explains how keyferry would get a token for a resource, and why: the service, the account, the
-/// key of the token in the cache, the cached token, when keyferry will refresh the token, and how
-/// long keyferry will return the last error without a new network request.
+/// Explains how keyferry would get a token for a resource, and why. The explanation has the
+/// service, the account, the token's identifier in the cache, and the cached token with its refresh
+/// times. After a failure, it also says how long keyferry will return the last error without a new
+/// network request.
 ///
 /// Makes no network request.
 ///

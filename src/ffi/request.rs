@@ -264,7 +264,7 @@ pub extern "C" fn keyferry_request_set_timeout_ms(
     })
 }
 
-/// Cancels a request for good. Calls that wait with it, and all later calls with it, return
+/// Cancels a request for good. All calls that use the request, both waiting and later ones, return
 /// `KEYFERRY_E_CANCELLED`.
 ///
 /// A fetch that has started goes on for other callers that wait for the same token.
@@ -273,7 +273,7 @@ pub extern "C" fn keyferry_request_set_timeout_ms(
 ///
 /// Errors:  none
 /// Owner:   ownership does not change
-/// Threads: [any], even while another thread waits with `request`
+/// Threads: [any], even while another call uses `request`
 /// Source:  keyferry
 /// Since:   0.1
 #[unsafe(no_mangle)]

@@ -23,8 +23,8 @@ use crate::sys::fork;
 /// A session: configuration, services, cache and store. Any number of threads may use one session
 /// at the same time.
 ///
-/// NULL stands for the default session. keyferry opens it at its first use from the user's
-/// configuration and never frees it. A forked child opens its own default session.
+/// NULL stands for the default session. The first call that uses the default session opens it from
+/// the user's configuration. keyferry never frees it. A forked child opens its own default session.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_session {
     session: Session,
@@ -336,15 +336,17 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
     })
 }
 
-/// Adds a token that the caller got from the service itself, such as the token of a package that
-/// the caller created through a Portal, or of a transfer that the caller started.
+/// Adds a token that the caller got from the service without keyferry. Examples are the token of a
+/// package that the caller created in a Portal (a MASV team's upload page), and the token of a
+/// transfer that the caller started.
 ///
 /// Caches and stores the token. Makes no network request.
 ///
 /// @param session         NULL for the default session
 /// @param resource        `packages/ID`, `transfers/ID`, or the URL of a package or transfer. Borrowed.
 /// @param value           the token, UTF-8. Borrowed and copied.
-/// @param expires_unix_s  the expiry in seconds since 1970; `KEYFERRY_NO_EXPIRY` to read it from the token
+/// @param expires_unix_s  the expiry in seconds since 1970; `KEYFERRY_NO_EXPIRY` if the caller does not know the
+///                        expiry: keyferry then reads it from the token
 /// @param error_out       receives the details of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;

@@ -69,7 +69,8 @@ pub const KEYFERRY_E_SECRET_SOURCE: keyferry_status = 204;
 
 /// No usable token is cached. Remedy: call `keyferry_session_token_for`.
 pub const KEYFERRY_E_NOT_CACHED: keyferry_status = 301;
-/// Another process holds the lock. Remedy: retry; the error message names the process.
+/// Another process took too long to fetch the same token. Remedy: retry; the error message names
+/// the process.
 pub const KEYFERRY_E_BUSY: keyferry_status = 302;
 /// The token store cannot be used. Remedy: check the store that the error message names.
 pub const KEYFERRY_E_STORE: keyferry_status = 303;
@@ -210,7 +211,7 @@ pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
     (
         KEYFERRY_E_BUSY,
         Some(ErrorKind::Busy),
-        c"another process holds the lock; retry",
+        c"another process took too long to fetch the token; retry",
     ),
     (
         KEYFERRY_E_STORE,

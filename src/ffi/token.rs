@@ -11,7 +11,8 @@ use crate::model::token::{NO_EXPIRY, Token};
 /// A set of headers with an expiry. A token is immutable: any number of threads may use it at the
 /// same time. It stays valid after its session is freed.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
-// With `repr(transparent)` cbindgen would write the field to the header, where the type is opaque.
+// This attribute is hidden from cbindgen. With it, cbindgen would write the struct's field to the
+// header. Without it, cbindgen declares an opaque type, as intended.
 #[cfg_attr(not(cbindgen), repr(transparent))]
 pub struct keyferry_token {
     pub(crate) token: Token,

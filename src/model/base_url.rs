@@ -19,8 +19,9 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Parses a base URL. `suffixes` lists the version prefixes, longest first. If the URL ends in
-    /// one of these prefixes, that prefix is removed, because users often include it.
+    /// Parses a base URL. `suffixes` lists the paths of the API's versions, such as `/api/v1`,
+    /// longest first. If the URL ends in one of these paths, this path is removed, because users
+    /// often include it.
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming `setting`, if `text` is not an http or https URL; if it has a

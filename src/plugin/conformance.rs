@@ -48,8 +48,8 @@ const RESPONSES: &[(u16, &str)] = &[
     (418, "no teapot"),
 ];
 
-/// The callback that reports a step: called with its name and `None` before the step, and with its
-/// name and its result after it.
+/// The callback that reports a step. Before the step, it gets the name of the step and `None`.
+/// After the step, it gets the name and the result.
 pub(super) type Report<'a> = dyn FnMut(&str, Option<Result<(), String>>) + 'a;
 
 /// Tests the plugin at `path` and reports each step. Returns whether all steps passed.
@@ -271,7 +271,7 @@ impl ConformanceRun {
         let services = |request: &Request| {
             if request.url.as_str().contains(CANARY_SECRET) {
                 *leaked.borrow_mut() = Some(
-                    "it puts a secret into a URL, which logs and proxies record; put it into a header or the body",
+                    "it puts a secret into a URL, which logs and proxies record; put the secret into a header or the body",
                 );
             }
             let response = fixture.response();
@@ -340,10 +340,10 @@ impl Fixture {
 
     fn name(&self) -> String {
         match self.response {
-            _ if !self.has_settings => "no settings".into(),
-            None => "no network".into(),
+            _ if !self.has_settings => "if no setting is set".into(),
+            None => "if there is no network".into(),
             Some((status, body)) => {
-                format!("every response: status {status}, body '{body}'")
+                format!("if each response has status {status} and body '{body}'")
             }
         }
     }

@@ -31,7 +31,7 @@ pub struct UnusablePlugin {
 
 impl UnusablePlugin {
     /// Returns whether this may be the plugin called `name`. If the plugin's name is unknown,
-    /// compares the file name up to its first dot.
+    /// compares `name` with the file name up to the first dot.
     pub fn may_be(&self, name: &str) -> bool {
         let file = self.path.file_name().and_then(|file| file.to_str());
         let is_of_file = || file.is_some_and(|file| file.split('.').next() == Some(name));

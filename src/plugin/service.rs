@@ -263,7 +263,7 @@ impl Service for PluginService {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "the plugin renews the token with it"
+        reason = "the plugin refreshes the token with the renewal secret"
     )]
     fn renew(
         &self,

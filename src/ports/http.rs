@@ -1,4 +1,5 @@
-//! The port for HTTP: sends one request and returns its response, under strict security rules.
+//! The trait for HTTP clients: sends one request and returns the response, under strict security
+//! rules.
 //!
 //! An implementation MUST
 //! - send the request only to the origin of its URL, follow no redirect, and use no proxy for

@@ -51,7 +51,8 @@ pub enum RequiredAccess {
 pub struct TokenSpec<'a> {
     /// The kind of the resource.
     pub resource_kind: ResourceKind,
-    /// The id of the resource. The id of a link has no fingerprint here.
+    /// The id of the resource. For a link, this is the id in the URL, without the fingerprint that
+    /// the link's `TokenKey` adds to it.
     pub id: &'a str,
     /// The access that the token must allow. It is always a single access, never a choice.
     pub access: Access,
@@ -191,7 +192,7 @@ pub trait Service: Send + Sync {
         ))
     }
 
-    /// Returns a secret of another service, if this service is a secret source.
+    /// Returns a secret that another service needs, if this service is a secret source.
     ///
     /// # Errors
     /// [`ErrorKind::SecretSource`] if this service is not a secret source; otherwise the error that
@@ -244,8 +245,8 @@ pub trait Agent {
     /// Signs in with e-mail address and password. Returns the user.
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`] if the agent rejects them; [`ErrorKind::Unsupported`] if this
-    /// agent does not have the endpoint.
+    /// [`ErrorKind::BadCredentials`] if the agent rejects e-mail address or password;
+    /// [`ErrorKind::Unsupported`] if this agent does not have the endpoint.
     fn sign_in(
         &self,
         email: &Secret,
@@ -256,8 +257,8 @@ pub trait Agent {
     /// Creates an account and signs in with it. Only old agents support this. Returns the user.
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`] if the agent rejects them; [`ErrorKind::Unsupported`] if this
-    /// agent does not have the endpoint.
+    /// [`ErrorKind::BadCredentials`] if the agent rejects the new account;
+    /// [`ErrorKind::Unsupported`] if this agent does not have the endpoint.
     fn sign_up(
         &self,
         email: &Secret,

@@ -97,7 +97,10 @@ fn output_line(words: &[String], limits: Limits) -> Result<Secret> {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 mod tests {
     use std::time::Instant;
 

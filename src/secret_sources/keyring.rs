@@ -207,7 +207,10 @@ impl KeyBackend for Keyring {
 ///
 /// # Errors
 /// [`ErrorKind::SecretSource`] if no keyring stores the secret.
-#[expect(clippy::disallowed_methods, reason = "the keyring keeps it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "passes the secret to the keyring"
+)]
 pub fn save(
     service: &str,
     account: &str,
@@ -307,7 +310,10 @@ fn source_error(what: String) -> Error {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 mod tests {
     use super::*;
     use std::fs;

@@ -181,7 +181,7 @@ impl FileVerbs {
     /// in that form.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the cookie holds what renews the token"
+        reason = "reads the renewal secret from the cookie"
     )]
     fn refresh_cookie_value(&self, response: &Response) -> Option<Secret> {
         response.cookies.iter().rev().find_map(|cookie| {
@@ -225,8 +225,8 @@ fn configured_key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
     Ok(key)
 }
 
-/// Returns the error for a missing key. The command `keyferry login` always stores the bearer
-/// token. It saves the keys only with `save_option`.
+/// Returns the error for a missing key. `save_option` is the part of the suggested command that
+/// makes `keyferry login` save the keys. It is empty if the stored bearer token is enough.
 fn not_configured(message: &str, save_option: &str) -> Error {
     let message = format!(
         "{message}; set the keys that the FileVerbs portal shows under Integration, or run `keyferry login fileverbs{save_option}`"
@@ -400,7 +400,10 @@ impl FileVerbs {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 mod tests {
     use super::*;
     use crate::services::test_context::{HOSTILE, ScriptedContext, headers, spec};

@@ -330,7 +330,7 @@ pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
 /// percent-encoded, in hexadecimal digits or in base64.
 #[expect(
     clippy::disallowed_methods,
-    reason = "looks for the secret in what a service said"
+    reason = "looks for the secret in a message of the service"
 )]
 fn contains_secret(lower: &str, secret: &Secret) -> bool {
     let bytes = secret.expose().as_bytes();
@@ -378,7 +378,7 @@ fn contains_secret(lower: &str, secret: &Secret) -> bool {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "looks for parts of the secret in what a service said"
+    reason = "looks for parts of the secret in a message of the service"
 )]
 fn shares_substring(text: &[u8], form: &Secret, width: usize) -> bool {
     let form = form.expose().as_bytes();
@@ -397,7 +397,10 @@ pub fn printable(text: &str) -> String {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 mod tests {
     use serde_json::json;
 

@@ -1,6 +1,9 @@
 //! A [`Context`] for the tests of the services: settings, tokens, and scripted responses in order.
 
-#![expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};

@@ -1,6 +1,6 @@
 //! The public Rust API: [`Session`], one handle over configuration, services, cache and store.
 //!
-//! A process-wide default session is opened at its first use.
+//! The first call that uses the process-wide default session opens it.
 
 pub mod inspect;
 mod lookup;

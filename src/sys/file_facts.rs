@@ -118,7 +118,7 @@ impl FileFacts {
         }
     }
 
-    /// Returns the number of hard links to the file. It is 0 after the last one is removed.
+    /// Returns the number of hard links to the file. It is 0 after the last hard link is removed.
     pub fn link_count(&self) -> u64 {
         self.0.nlink()
     }

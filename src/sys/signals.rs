@@ -58,7 +58,7 @@ impl ShutdownSignals {
     /// them although they are ignored.
     ///
     /// # Errors
-    /// Returns the operating system's error. No error is defined for these signals.
+    /// Returns the operating system's error. Valid arguments, as here, cause none.
     pub fn block() -> io::Result<Self> {
         let set = signal_set(
             SHUTDOWN_SIGNALS
@@ -77,7 +77,7 @@ impl ShutdownSignals {
     /// Waits until one of the signals arrives.
     ///
     /// # Errors
-    /// Returns the operating system's error. No error is defined for these signals.
+    /// Returns the operating system's error. Valid arguments, as here, cause none.
     pub fn wait(&self) -> io::Result<()> {
         let mut signal = 0;
         loop {
@@ -107,9 +107,9 @@ const WRITE_SIGNALS: [libc::c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 /// of raising a signal. A signal that was already pending for the application stays pending.
 /// Dropping the guard restores the thread's signal mask.
 ///
-/// Rationale: in a C program these signals have the default action, which ends the process. The
-/// application was killed when `secret-tool` exited without reading its input, and when the store
-/// wrote its first file under `ulimit -f 0`.
+/// Rationale: in a C program these signals have the default action, which ends the process. Without
+/// the guard, keyferry's own writes killed the application in two cases: when `secret-tool` exited
+/// without reading its input, and when the store wrote its first file under `ulimit -f 0`.
 pub struct SigpipeGuard {
     /// The signals that were not pending when the guard was created. If one is pending when the
     /// guard is dropped, keyferry's write raised it, and the guard consumes it.
@@ -178,10 +178,10 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
         change_mask(libc::SIG_SETMASK, &blocked);
         return child;
     }
-    // Rationale: a signal that this thread unblocks, even briefly, may be delivered here. If the
-    // application waits for its signals, it has no handler, and the signal would end it. So the
-    // child process unblocks the signals instead: a child starts without pending signals. This
-    // requires a full fork, which is slower.
+    // Rationale: a signal that this thread unblocks, even briefly, may be delivered to this thread.
+    // An application that receives a signal with `sigwait` has no handler for the signal, so the
+    // delivery would end the application. Therefore the child process unblocks the signals: a child
+    // starts without pending signals. This requires a full fork, which is slower.
     let unblock_all = || {
         change_mask(libc::SIG_SETMASK, &signal_set([]));
         Ok(())

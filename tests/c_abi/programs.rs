@@ -191,7 +191,7 @@ fn a_program_of_root_creates_no_file_in_the_home_of_another_user() {
     if skip::without_root() {
         return;
     }
-    let harness = Harness::new();
+    let harness = Harness::with_library();
     let program_path = program::compile("quickstart.c", &harness);
     let package = format!("packages/{}", keyferry_sandbox::credentials::PACKAGE_ID);
     let theirs = harness.path("theirs");

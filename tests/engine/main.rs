@@ -5,10 +5,7 @@
 //! manual clock ([`sessions::TimedSession`]). Nothing sleeps to wait for something.
 
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't go on fails where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![expect(
     clippy::print_stderr,
     reason = "figures for those who look, with --nocapture"

@@ -1,10 +1,7 @@
 //! The acceptance tables: every way to a token of each service, with every fault, asked for through
 //! the C ABI and answered by the sandbox over real sockets.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't go on fails where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod checks;
 mod clocks;

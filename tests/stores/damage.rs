@@ -225,7 +225,10 @@ impl KeyBackend for FakeKeyring {
         Ok(self.0.lock().clone().map(Secret::new))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the secrets in tests are made up"
+    )]
     fn put(&self, _name: &str, key: &Secret) -> keyferry::error::Result<()> {
         *self.0.lock() = Some(key.expose().to_owned());
         Ok(())

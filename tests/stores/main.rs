@@ -5,10 +5,7 @@
 //! names. Each has a time limit.
 
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't go on fails where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![expect(
     clippy::print_stdout,
     reason = "what a worker reports to its test, and timings"

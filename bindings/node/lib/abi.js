@@ -72,7 +72,7 @@ export const KEYFERRY_E_UNSAFE_FILE = 203;
 export const KEYFERRY_E_SECRET_SOURCE = 204;
 /** No usable token is cached. */
 export const KEYFERRY_E_NOT_CACHED = 301;
-/** Another process holds the lock. */
+/** Another process took too long to fetch the same token. */
 export const KEYFERRY_E_BUSY = 302;
 /** The token store cannot be used. */
 export const KEYFERRY_E_STORE = 303;

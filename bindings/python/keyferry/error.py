@@ -156,7 +156,7 @@ class NotCached(Error, LookupError):
 
 
 class Busy(Error):
-    """Another process holds the lock. Retry."""
+    """Another process took too long to fetch the same token. Retry."""
 
     status = _abi.KEYFERRY_E_BUSY
 

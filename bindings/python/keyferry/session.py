@@ -117,8 +117,8 @@ class Session(Services):
     def default(cls) -> "Session":
         """Returns the default session of the process.
 
-        Code in other languages in the same process shares this session. It opens at its first use
-        with the user's configuration, and is never closed.
+        Code in other languages in the same process shares this session. Its first use opens the
+        session from the user's configuration. It is never closed.
         """
         session = cls.__new__(cls)
         session._config = None
@@ -313,8 +313,8 @@ class Session(Services):
     def adopt(self, resource: str, value: "Secret", expires_at: "Optional[datetime]" = None) -> None:
         """Adds a token that the caller got without keyferry.
 
-        Examples are the token of a package that the caller created through a Portal, and that of a
-        transfer that the caller started. `resource` is `packages/ID`, `transfers/ID`, or a URL of
+        Examples are the token of a package that the caller created in a Portal (a MASV team's upload
+        page), and the token of a transfer that the caller started. `resource` is `packages/ID`, `transfers/ID`, or a URL of
         one of them. `expires_at` is an aware `datetime`; without it the expiry is read from the
         token.
 

@@ -1,4 +1,5 @@
-//! Changes one setting in the text of `config.toml`. Comments, order and layout of the rest stay.
+//! Changes one setting in the text of `config.toml`. The rest of the text keeps its comments, order
+//! and layout.
 //!
 //! This module neither reads nor writes files.
 
@@ -38,7 +39,8 @@ pub fn with_setting(
         add_to_section(&mut document, &unix_text, &names, leaf, value).ok_or_else(refuse)?;
     }
     let new_text = document.to_string();
-    // A table that is written in several ways can make the combination invalid.
+    // A file may define one table in two forms, for example with a dotted key and with a section.
+    // Adding a setting to this table can produce invalid TOML.
     if new_text.parse::<DocumentMut>().is_err() {
         return Err(refuse());
     }
@@ -110,8 +112,9 @@ fn add_to_root(document: &mut DocumentMut, leaf: &str, mut value: Value) -> Opti
     Some(())
 }
 
-/// Adds or replaces a setting in a section, which is created if it is missing. `None` if a name on
-/// the way is not a table, or if the setting has the form of a table.
+/// Adds or replaces a setting in a section, which is created if it is missing. Returns `None` if
+/// one of `names` belongs to a value that is not a table, or if the setting has the form of a
+/// table.
 fn add_to_section(
     document: &mut DocumentMut,
     text: &str,
@@ -178,7 +181,7 @@ fn move_end_of_inline_table(table: &mut dyn TableLike, value: &mut Value) {
     }
 }
 
-/// Adds or replaces a value. `None` if a table has this name.
+/// Adds or replaces a value. Returns `None` if a table has this name.
 fn set(table: &mut dyn TableLike, leaf: &str, mut value: Value) -> Option<()> {
     match table.get_mut(leaf) {
         None => drop(table.insert(leaf, Item::Value(value))),
@@ -200,7 +203,7 @@ fn end_line(mut text: String) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
 

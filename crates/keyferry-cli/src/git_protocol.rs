@@ -106,7 +106,7 @@ impl Message {
     /// Returns the errors of the stream.
     #[expect(
         clippy::disallowed_methods,
-        reason = "git reads it from standard output"
+        reason = "git reads the token from standard output"
     )]
     pub fn write(&self, output: &mut dyn Write) -> io::Result<()> {
         let length = self
@@ -178,7 +178,10 @@ fn invalid_message(why: &str) -> Error {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 mod tests {
     use proptest::prelude::*;
 

@@ -129,7 +129,10 @@ fn escape_prompt(question: &str) -> String {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

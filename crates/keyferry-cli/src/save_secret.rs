@@ -73,7 +73,7 @@ pub fn save_secret(
                 .to_owned();
             #[expect(
                 clippy::disallowed_methods,
-                reason = "the user asked to keep it in a private file"
+                reason = "the user asked to save the secret in a private file"
             )]
             private_file::replace(&path, format!("{}\n", secret.expose()).as_bytes())?;
             (Value::from_iter([("file", &name)]), name)

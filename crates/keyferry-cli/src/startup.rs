@@ -1,6 +1,6 @@
 //! Starts the programs `keyferry` and `git-credential-keyferry`: prepares the standard streams and
-//! the environment, and keeps secrets out of core files. Also replaces `git-credential-keyferry`
-//! with `keyferry` for requests that need the full program.
+//! the environment, and keeps secrets out of core files. If a request of `git-credential-keyferry`
+//! needs the full program, replaces the process with `keyferry`.
 //!
 //! Only this file reads the arguments and environment variables of the process.
 

@@ -14,7 +14,8 @@ pub struct Streams<'a> {
     pub stdout: Output<'a>,
     /// Standard error.
     pub stderr: Output<'a>,
-    /// Closes standard output, so that its reader continues while the command is still running.
+    /// Closes standard output. The reader then stops waiting, although the command is still
+    /// running.
     pub detach_stdout: fn() -> io::Result<()>,
 }
 

@@ -1,10 +1,7 @@
 //! The executable's first commands, as a user has them: the built program, an empty home, real
 //! sockets and a real shell.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't go on fails where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::io::Read;

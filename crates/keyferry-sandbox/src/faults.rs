@@ -1,5 +1,5 @@
-//! Faults that a test injects, and which of them applies to a request: the first that matches and
-//! has uses left.
+//! Faults that a test injects. The first fault that matches a request and has uses left applies to
+//! the request.
 //!
 //! `fault_json` parses faults from JSON. `apply_fault` applies them.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::request::SandboxRequest;
 use crate::service::Service;
 
-/// What a fault does to a request.
+/// The action of a fault on a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FaultAction {
     /// No change, for a fault that only adds latency, `Retry-After` or `Date` skew.
@@ -17,7 +17,7 @@ pub enum FaultAction {
     Status {
         /// Status of the response.
         status: u16,
-        /// Kind of its body.
+        /// Kind of the body.
         body: BodyKind,
     },
     /// Exactly this response. The request isn't carried out.
@@ -38,8 +38,8 @@ pub enum FaultAction {
     },
     /// Status 200 with an empty body. The request is carried out.
     Empty,
-    /// The first half of the normal response, with the `Content-Length` of the whole. Then the
-    /// connection closes.
+    /// The first half of the normal response, with the `Content-Length` of the whole response. Then
+    /// the connection closes.
     Half,
     /// The normal response with all field names in upper case.
     WrongCase,
@@ -82,7 +82,7 @@ pub enum BodyKind {
     Empty,
 }
 
-/// A fault: which requests it matches, how often it applies, and what it does.
+/// A fault: the requests that it matches, the number of its uses, and its action.
 #[derive(Clone, Debug)]
 pub struct Fault {
     service: Option<Service>,
@@ -97,8 +97,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Returns a fault that applies to the next request. The methods below restrict the requests
-    /// that it matches.
+    /// Returns a fault that applies to the next request. The methods below restrict which requests
+    /// the fault matches.
     pub fn new(action: FaultAction) -> Fault {
         Fault {
             service: None,

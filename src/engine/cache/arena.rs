@@ -5,8 +5,8 @@
 //! reader may read a block that was released or used again, and the block's version then shows the
 //! change.
 //!
-//! Word 0 of each block is its version. It is odd while a writer changes the block, and each change
-//! increases it.
+//! Word 0 of each block is the block's version. The version is odd while a writer changes the
+//! block, and each change increases the version.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

@@ -205,13 +205,13 @@ pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
 
 /// Copies the token into a box.
 ///
-/// Rationale: the box is made here, not by a caller. When a token was moved from function to
+/// Rationale: this function makes the box, not a caller. When a token was moved from function to
 /// function, each move waited for the writes of the previous move. This waiting took a third of the
 /// time of a cache hit.
 #[inline]
 #[expect(
     unsafe_code,
-    reason = "a hit fills its own memory: zeroing it first costs a tenth of the hit"
+    reason = "zeroing the memory before the copy takes a tenth of the time of a hit"
 )]
 fn token(content: &[AtomicU64]) -> Option<Box<Token>> {
     let layout = layout(content);

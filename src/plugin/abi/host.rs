@@ -25,9 +25,8 @@ pub const KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES: u32 = 5;
 /// - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
 ///   response;
 /// - retries a GET at most twice, if it failed temporarily;
-/// - retries a login (see `exchange`) that is not a GET once, if no part of it was sent, or if a 429
-///   response asks for a retry within 2 seconds;
-/// - retries no other request;
+/// - retries a POST, PUT or DELETE only if it is a login (see `exchange`), and at most once: if no
+///   part of the request was sent, or if a 429 response asks for a retry within 2 seconds;
 /// - remembers rejected secrets for a while, in all processes, and does not send them again during
 ///   that time;
 /// - drops log messages and error messages that contain a secret of the call.
@@ -137,7 +136,8 @@ pub struct keyferry_plugin_host {
             renewal_secret: *const c_char,
         ) -> keyferry_plugin_status,
     >,
-    /// Passes a secret to the host, in a call of `get` of a `keyferry_plugin_secret_source`.
+    /// Passes the requested secret to the host. Only for the function `get` of a
+    /// `keyferry_plugin_secret_source`.
     ///
     /// Threads: [any]
     pub set_secret: Option<

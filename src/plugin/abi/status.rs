@@ -32,7 +32,7 @@ pub const KEYFERRY_PLUGIN_E_UNSUPPORTED: keyferry_plugin_status = 11;
 pub const KEYFERRY_PLUGIN_E_CANCELLED: keyferry_plugin_status = 12;
 /// An argument is invalid: it is NULL, too long or not UTF-8, contains a control character, or is
 /// the key of a setting that the plugin does not declare. Only the host returns this code. The call
-/// then fails as a fault of the plugin, whatever the plugin returns.
+/// then fails, whatever the plugin returns, and the host reports a fault of the plugin.
 pub const KEYFERRY_PLUGIN_E_INVALID_ARGUMENT: keyferry_plugin_status = 13;
 /// There is no call with this id, or the call has ended. Only the host returns this code.
 pub const KEYFERRY_PLUGIN_E_INVALID_CALL: keyferry_plugin_status = 14;

@@ -19,7 +19,8 @@ use crate::sys::private_file;
 /// The suffix of a quarantined file's name.
 const QUARANTINE_SUFFIX: &str = ".bad";
 
-/// The name of the file of a record or failure. It reveals nothing about the key.
+/// The name of the file of a record or failure. The name is a keyed hash, which reveals nothing
+/// about the token or the secret that the file is for.
 pub(super) struct RecordName {
     content: Content,
     /// The path relative to the store's directory.
@@ -275,8 +276,8 @@ impl OpenStore {
     }
 }
 
-/// Removes all records, all failures and the label. Keeps an intact key file, because other
-/// processes use it. Removes a damaged key file.
+/// Removes all records, all failures and the label, which is the file with the id of the store's
+/// key. Keeps an intact key file, because other processes use it. Removes a damaged key file.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] if other users could access the store's directory or key;

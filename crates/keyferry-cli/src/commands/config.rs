@@ -107,7 +107,7 @@ fn setting_rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
 /// otherwise the value itself.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the user asked to see it, and a secret setting prints as (set)"
+    reason = "shows the value only of a setting that is not a secret"
 )]
 fn displayed_value(field: &SettingDefinition, profile: &Profile) -> Option<String> {
     match profile.setting(field.key) {

@@ -415,7 +415,7 @@ struct Redaction(Vec<(String, &'static str)>);
 impl Redaction {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the report leaves the e-mail address out, so it has to find it"
+        reason = "looks for the e-mail address, to remove it from the report"
     )]
     fn new(context: &CliContext, account: Option<&str>) -> Self {
         let mut replacements = Vec::new();

@@ -95,7 +95,7 @@ fn set_environment(
         })? {
             #[expect(
                 clippy::disallowed_methods,
-                reason = "the program that the user named gets it in its environment"
+                reason = "passes the secret to the program that the user named"
             )]
             command.envs(field.env.iter().map(|name| (name, value.expose())));
         }

@@ -44,8 +44,8 @@ impl LogoutService {
     }
 }
 
-/// Deletes tokens. Keeps the configured secrets. The next request uses them to log in again, so the
-/// output lists their settings.
+/// Deletes tokens. Keeps the configured secrets and lists their settings, because the next request
+/// logs in with these secrets again.
 pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let outcome = context.load_config().and_then(|config| {
         let account = options

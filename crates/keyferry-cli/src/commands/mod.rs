@@ -47,7 +47,7 @@ pub enum Command {
     /// response each time. Needs no account and no internet access. Reads and writes no files.
     #[command(after_help = EXIT_CODES_HELP)]
     Demo(DemoOptions),
-    /// Serve MASV, the MASV Agent and FileVerbs with test data on this machine
+    /// Run fakes of MASV, the MASV Agent and FileVerbs on this machine
     ///
     /// Use it to test your own programs without an account. It runs until Ctrl-C or SIGTERM and
     /// then exits with code 0.
@@ -67,8 +67,8 @@ pub enum Command {
     Login(LoginOptions),
     /// Delete stored tokens, including the secrets that refresh them
     ///
-    /// Keeps the configured passwords and keys. The next request uses them to log in again, so the
-    /// output lists the settings that contain them.
+    /// Keeps the configured passwords and keys, so the next request logs in again. To prevent this,
+    /// remove the settings that the output lists.
     #[command(after_help = EXIT_CODES_HELP)]
     Logout(LogoutOptions),
     /// List the stored tokens and how long they remain valid

@@ -1,5 +1,5 @@
-//! `keyferry sandbox`: serves MASV, the MASV Agent and FileVerbs with test data until it receives a
-//! signal.
+//! `keyferry sandbox`: runs fakes of MASV, the MASV Agent and FileVerbs until the process receives
+//! a signal.
 
 use std::fmt::Write as _;
 use std::io;

@@ -71,8 +71,8 @@ pub(super) struct RowSpec<'a> {
     pub(super) access: Access,
     /// Where the token comes from, in one word.
     pub(super) source: &'static str,
-    /// The requests that keyferry should send for the token: names of counters of the sandbox, each
-    /// with the number of requests that the counter should count.
+    /// The requests that keyferry should send for the token. Each entry has the name of a counter
+    /// of the sandbox and the expected number of requests.
     pub(super) requests: &'a [(&'static str, u64)],
     pub(super) call: ServiceCall,
     pub(super) note: &'static str,
@@ -230,7 +230,7 @@ impl DemoRun {
         self.rows.push(row);
     }
 
-    /// Adds a row for a service that keeps the session itself, so that keyferry returns no header.
+    /// Adds a row for a service that keeps the session itself. keyferry returns no header for it.
     pub(super) fn add_session_row(
         &mut self,
         (resource, source): (&str, &'static str),

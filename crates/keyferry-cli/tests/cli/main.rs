@@ -1,10 +1,7 @@
 //! The programs as their callers run them: the built programs, real git and real curl, an empty
 //! home, the sandbox over real sockets. Each trap of the helper protocols is a test here.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't go on fails where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod args;
 mod curl;

@@ -2,10 +2,7 @@
 //!
 //! The client uses a bare socket: an HTTP library would hide half of what is tested here.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't go on fails where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod agent;
 mod control;
