@@ -389,7 +389,7 @@ fn set_range(_file: &File, _id: LockId, _lock: bool) -> Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use std::fs::OpenOptions;
     use std::path::Path;

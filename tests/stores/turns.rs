@@ -42,7 +42,10 @@ fn generation(store: &dyn Store) -> Option<u64> {
     Some(record.generation)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 fn exposed(renewal: Option<Secret>) -> Option<String> {
     renewal.map(|renewal| renewal.expose().to_owned())
 }

@@ -208,7 +208,10 @@ pub(crate) fn intact_generation(record: &Record) -> u64 {
 }
 
 /// Takes the renewal secret of a record and puts it back. Fails if it belongs to another generation.
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 fn take_and_return_renewal(store: &FileStore, key: &TokenKey) {
     let Turn::Locked(lock) = store.turn(key, u64::MAX).unwrap() else {
         return;
@@ -390,7 +393,10 @@ fn fork_and_lock(round: &str) {
 }
 
 /// Takes the renewal secret of a record, and goes on for ever.
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 fn take() {
     let (store, key) = (store(), key("01A"));
     let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {

@@ -404,7 +404,10 @@ impl<'a> Decoder<'a> {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#[expect(clippy::disallowed_methods, reason = "a test reads what it made up")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
 mod tests {
     use super::*;
     use crate::model::token::{NO_EXPIRY, NewToken};
