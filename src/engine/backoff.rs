@@ -194,4 +194,13 @@ mod tests {
         );
         assert!(backoff.check(&key, 10 * SECOND_US).is_ok());
     }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_more_than_the_longest_pause_ends_it() {
+        let (backoff, key) = (Backoff::default(), key());
+        let (down, now_us) = (Error::new(ErrorKind::Unavailable, "down"), 3600 * SECOND_US);
+        backoff.record_outcome(&key, Some(&down), now_us);
+        assert!(backoff.remaining(&key, now_us).is_some());
+        assert!(backoff.remaining(&key, 0).is_none());
+    }
 }

@@ -257,4 +257,18 @@ mod tests {
             "a `Retry-After` of 0 gives the default pause"
         );
     }
+
+    #[test]
+    fn a_successful_read_ends_a_refusal_and_not_a_pause_that_runs() {
+        let store = MemoryStore::default();
+        let whose = Fingerprinter::new(&[1; 32]).of(&["s"]);
+        for (kind, ends) in [
+            (ErrorKind::BadCredentials, true),
+            (ErrorKind::Throttled, false),
+        ] {
+            record(&store, &whose, Some(&Error::new(kind, "no")), 0);
+            clear_throttle(&store, &whose, 1);
+            assert_eq!(lookup(&store, &whose, 1).is_none(), ends, "{kind:?}");
+        }
+    }
 }

@@ -515,4 +515,16 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn only_the_authorization_header_has_a_scheme() {
+        let value = |header| {
+            let value = Secret::from("Bearer abc");
+            let new_token = NewToken::new(TokenKind::Bearer, header, value, None);
+            let token = Token::new(&new_token, "agent", "", meta()).unwrap();
+            token.value().to_owned()
+        };
+        assert_eq!(value("authorization"), "abc");
+        assert_eq!(value("X-Token"), "Bearer abc");
+    }
 }

@@ -356,3 +356,21 @@ fn explain_list_and_stats_are_json_without_any_secret() {
         "{stats}"
     );
 }
+
+#[test]
+fn a_renewal_whose_answer_was_lost_holds_up_no_later_renewal() {
+    const BEARER: &str = "fileverbs:bearer";
+    let timed = TimedSession::new();
+    timed.token(BEARER).unwrap();
+    timed.sandbox().fault(
+        Fault::new(keyferry_sandbox::FaultAction::Lost).path("/api/v1/accounts/refresh-token"),
+    );
+    timed.pass_s(901);
+    let second = timed.token(BEARER).unwrap();
+    let counts = || ["refresh", "fileverbs_login"].map(|name| timed.sandbox().count(name));
+    assert_eq!(counts(), [1, 2], "a login follows at once");
+    timed.session.reject(&second).unwrap();
+    let third = timed.token(BEARER).unwrap();
+    assert!(third.meta().generation > second.meta().generation);
+    assert_eq!(counts(), [2, 2]);
+}

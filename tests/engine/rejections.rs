@@ -291,3 +291,17 @@ fn a_wrong_value_rejects_nothing() {
         token.meta().generation
     );
 }
+
+#[test]
+fn a_link_whose_every_token_is_refused_is_opened_once_in_ten_seconds() {
+    let timed = TimedSession::new();
+    let link = format!("links/{}?secret={}", made::LINK_ID, made::LINK_SECRET);
+    for _ in 0..30 {
+        if let Ok(token) = timed.token(&link) {
+            timed.session.reject(&token).unwrap();
+        }
+        timed.pass_s(1);
+    }
+    let opened = timed.sandbox().count("link");
+    assert!((3..=5).contains(&opened), "{opened} times");
+}

@@ -1,6 +1,6 @@
 //! Links: the way to a read token, by what people paste, with secrets and passwords as they are.
 
-use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_READ};
+use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_READ, KEYFERRY_ACCESS_WRITE};
 use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_NO_EXPIRY, KEYFERRY_TOKEN_KIND_PACKAGE};
 use keyferry_sandbox::credentials as c;
@@ -280,4 +280,33 @@ fn what_is_explained_and_listed_of_a_link_holds_no_secret() {
         &["wrong-secret"]
     ));
     crate::secret_leaks::check_log();
+}
+
+#[test]
+fn who_asks_for_access_to_manage_is_not_given_a_link_s_token_to_read() {
+    let sandbox = sandbox();
+    let session = config_for(&sandbox).open();
+    let read = session.token(&link(c::LINK_ID, c::LINK_SECRET)).unwrap();
+    let resource = package(c::PACKAGE_ID);
+    assert_eq!(
+        session.token(&resource).unwrap().value(),
+        read.value(),
+        "whoever asks for any access gets what there is"
+    );
+    for (access, status) in [
+        (KEYFERRY_ACCESS_MANAGE, k::KEYFERRY_E_NOT_CONFIGURED),
+        (KEYFERRY_ACCESS_WRITE, k::KEYFERRY_E_INSUFFICIENT_ACCESS),
+    ] {
+        let request = Request::new(&resource).access(access);
+        failure(session.token_for(&request), status);
+    }
+}
+
+#[test]
+fn a_token_to_manage_serves_whoever_asks_for_access_to_write() {
+    let sandbox = sandbox();
+    let session = with_login(&sandbox).open();
+    let manage = session.token(&package(c::PACKAGE_ID)).unwrap();
+    let write = Request::new(&package(c::PACKAGE_ID)).access(KEYFERRY_ACCESS_WRITE);
+    assert_eq!(session.token_for(&write).unwrap().value(), manage.value());
 }
