@@ -267,3 +267,41 @@ fn a_store_whose_key_in_the_keyring_is_damaged_is_good_again_when_it_was_cleared
         Some(9)
     );
 }
+
+#[test]
+fn a_lock_file_with_a_second_name_is_not_used_and_what_was_rejected_stays_so() {
+    let harness = new_harness();
+    let (_, key, bytes) = stored(&harness);
+    std::fs::hard_link(harness.path("store/lock"), harness.path("second")).unwrap();
+    let store = harness.store();
+    let reject = |record: &mut Record| (record.token, record.rejected) = (None, true);
+    store.update(&key, 7, &reject).unwrap();
+    assert_eq!(
+        std::fs::read(harness.token_file()).unwrap(),
+        bytes,
+        "nothing is written without the lock"
+    );
+    let record = store.load(&key).unwrap().unwrap();
+    assert!(
+        record.rejected && record.token.is_none() && record.generation == 7,
+        "the stored one is of the same generation, and older"
+    );
+}
+
+#[test]
+fn a_damaged_key_is_not_taken_for_a_new_store_s() {
+    let harness = new_harness();
+    let (_, key, bytes) = stored(&harness);
+    let (key_file, label) = (harness.path("store/store.key"), harness.path("store/store"));
+    let intact = std::fs::read_to_string(&key_file).unwrap();
+    let mut damaged = intact.trim_end().to_owned();
+    let other = if damaged.pop() == Some('0') { '1' } else { '0' };
+    std::fs::write(&key_file, format!("{damaged}{other}\n")).unwrap();
+    std::fs::remove_file(&label).unwrap();
+    harness.store().save(&key, &record(&key, 8)).unwrap();
+    assert!(!label.exists(), "no label names it");
+    assert_eq!(std::fs::read(harness.token_file()).unwrap(), bytes);
+    std::fs::write(&key_file, intact).unwrap();
+    let restored = harness.store().load(&key).unwrap().unwrap();
+    assert_eq!(intact_generation(&restored), 7);
+}

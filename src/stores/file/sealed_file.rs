@@ -329,3 +329,38 @@ fn ignore_not_found(error: io::Error) -> io::Result<()> {
         Err(error)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{location, open_store};
+    use super::*;
+    use crate::config::Environment;
+    use crate::model::key::{Access, ResourceKind, Scope};
+    use crate::ports::store::Record;
+
+    #[test]
+    fn a_record_that_was_replaced_since_it_was_read_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let setting = format!("file:{}/store", folder.path().display());
+        let nothing: Environment = Arc::new(|_: &str| None);
+        let location = location::find(&setting, &nothing, None).unwrap();
+        let store = open_store::open_or_create(&location).unwrap();
+        let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
+        let key = scope.key(ResourceKind::Package, "01A", Access::Manage);
+        let name = RecordName::for_record(&store.keys, &key);
+        let record = Record {
+            generation: 8,
+            ..Record::default()
+        };
+        store
+            .change(&name, |_| Some(codec::encode_record(&key, &record)))
+            .unwrap();
+        assert!(!store.remove_if_unlocked(&name, 7));
+        assert!(matches!(store.read(&name), Ok(ReadOutcome::Intact(_))));
+        assert!(store.remove_if_unlocked(&name, 8));
+        assert!(matches!(store.read(&name), Ok(ReadOutcome::Missing)));
+    }
+}
