@@ -16,8 +16,10 @@ use super::file_facts::FileFacts;
 /// The cause of an operating system error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum IoCause {
-    /// The disk or the user's quota is full.
+    /// The disk is full.
     DiskFull,
+    /// The user's quota is used up.
+    QuotaFull,
     /// The file system is read-only.
     ReadOnly,
     /// The user lacks permission.
@@ -28,8 +30,10 @@ pub enum IoCause {
     FileTooLarge,
     /// Too many files are open.
     TooManyFiles,
-    /// The file system does not support locks, or has none left.
+    /// The system has no locks left, or the file system has none.
     NoLocks,
+    /// The file system does not support the operation.
+    Unsupported,
     /// The path is a symbolic link, or a file instead of a directory.
     LinkOrFile,
     /// The path is a socket or a device, which cannot be opened as a file.
@@ -43,19 +47,39 @@ pub enum IoCause {
 /// Returns the cause of an error.
 pub fn cause(error: &Error) -> IoCause {
     match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => IoCause::DiskFull,
+        Some(libc::ENOSPC) => IoCause::DiskFull,
+        Some(libc::EDQUOT) => IoCause::QuotaFull,
         Some(libc::EROFS) => IoCause::ReadOnly,
         Some(libc::EACCES | libc::EPERM) => IoCause::AccessDenied,
         Some(libc::EIO) => IoCause::DiskError,
         Some(libc::EFBIG) => IoCause::FileTooLarge,
         Some(libc::EMFILE | libc::ENFILE) => IoCause::TooManyFiles,
-        Some(libc::ENOLCK | libc::EOPNOTSUPP) => IoCause::NoLocks,
+        Some(libc::ENOLCK) => IoCause::NoLocks,
+        Some(code) if is_unsupported(code) => IoCause::Unsupported,
         Some(libc::ELOOP | libc::ENOTDIR) => IoCause::LinkOrFile,
         Some(libc::ENXIO | libc::ENODEV) => IoCause::NotAFile,
         Some(libc::ENOENT) => IoCause::NotFound,
         _ if error.kind() == std::io::ErrorKind::NotFound => IoCause::NotFound,
         _ => IoCause::Other,
     }
+}
+
+/// Some systems have two numbers for this error, some have one.
+fn is_unsupported(code: i32) -> bool {
+    code == libc::ENOTSUP || code == libc::EOPNOTSUPP
+}
+
+/// Flushes an open directory to disk, so that its file names survive a crash. Succeeds if the file
+/// system can't flush a directory: CIFS, vboxsf and some FUSE file systems answer `EINVAL` or
+/// `ENOTSUP`.
+///
+/// # Errors
+/// Returns the operating system's error.
+pub fn sync(dir: &File) -> Result<()> {
+    dir.sync_all().or_else(|error| match error.raw_os_error() {
+        Some(code) if code == libc::EINVAL || is_unsupported(code) => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// An open directory.
@@ -355,12 +379,12 @@ impl Dir {
         Ok(names)
     }
 
-    /// Flushes this directory to disk, so that its file names survive a crash.
+    /// Flushes this directory to disk as [`sync`] does.
     ///
     /// # Errors
     /// Returns the operating system's error.
     pub fn sync(&self) -> Result<()> {
-        self.0.sync_all()
+        sync(&self.0)
     }
 }
 

@@ -17,9 +17,9 @@ pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// Converts a system error about a file or directory of the store to an error with a remedy.
 pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
-    let path_text = path.display();
     let why = match cause(error) {
         IoCause::DiskFull => "the disk is full; free some space",
+        IoCause::QuotaFull => "your disk quota is used up; free some space",
         IoCause::ReadOnly => {
             "the file system is read-only; set `store` to file:/PATH with a writable path, or to memory"
         }
@@ -33,9 +33,24 @@ pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
         IoCause::LinkOrFile => "a link or a file is in its place; remove the link or file",
         IoCause::NotFound => "it does not exist; create it, or set `store` to file:/PATH",
         IoCause::NotAFile => "it is not a regular file; remove it",
-        IoCause::Other => "the system reports an error; check its type and owner with `ls -ld`",
+        IoCause::Unsupported => {
+            "its file system does not support this operation; set `store` to file:/PATH on a local disk"
+        }
+        IoCause::Other => {
+            return unusable(
+                path,
+                &format!("{error}; check its type and owner with `ls -ld`"),
+            );
+        }
     };
-    Error::new(ErrorKind::Store, format!("cannot use {path_text}: {why}"))
+    unusable(path, why)
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    Error::new(
+        ErrorKind::Store,
+        format!("cannot use {}: {why}", path.display()),
+    )
 }
 
 fn unsafe_file(path: &Path, why: &str) -> Error {
