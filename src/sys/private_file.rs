@@ -156,7 +156,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = dir
         .open_file(&temp_name, OpenMode::CreateNew)
         .and_then(|mut file| {
-            write(&mut file, bytes)?;
+            write_synced(&mut file, bytes)?;
             dir.rename(&temp_name, &dir, name)?;
             dir.sync()
         });
@@ -225,14 +225,22 @@ pub fn check_replace(path: &Path) -> Result<()> {
         .map_err(|fault| fault_error(path, &fault))
 }
 
-/// Writes all bytes and waits until they are on disk. Beyond the file size limit the write fails;
-/// the kernel does not end the process.
+/// Writes all bytes. After a power failure the file may be empty or short. Beyond the file size
+/// limit the write fails; the kernel does not end the process.
 ///
 /// # Errors
 /// Returns the operating system's error.
 pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     let _guard = SigpipeGuard::block();
-    file.write_all(bytes)?;
+    file.write_all(bytes)
+}
+
+/// Writes all bytes as [`write`] does, and waits until they are on disk.
+///
+/// # Errors
+/// Returns the operating system's error.
+pub fn write_synced(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    write(file, bytes)?;
     file.sync_all()
 }
 

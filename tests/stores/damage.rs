@@ -24,7 +24,7 @@ fn stored(harness: &Harness) -> (keyferry::stores::file::FileStore, TokenKey, Ve
 }
 
 #[test]
-fn every_bit_and_every_length_of_a_file_counts() {
+fn every_bit_of_a_file_counts() {
     let harness = new_harness();
     let (store, key, bytes) = stored(&harness);
     let path = harness.token_file();
@@ -39,7 +39,7 @@ fn every_bit_and_every_length_of_a_file_counts() {
         std::fs::set_permissions(&bad, PermissionsExt::from_mode(0o600)).unwrap();
         std::fs::rename(&bad, &path).unwrap();
     };
-    (0..bytes.len()).for_each(|len| is_detected(&bytes[..len], format!("{len} bytes")));
+    is_detected(b"bent", "another file that is short".into());
     for bit in 0..bytes.len() * 8 {
         let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
@@ -51,6 +51,60 @@ fn every_bit_and_every_length_of_a_file_counts() {
     store.save(&key, &record(&key, 8)).unwrap();
     assert_eq!(intact_generation(&store.load(&key).unwrap().unwrap()), 8);
     assert_eq!(harness.names("tokens").len(), 2);
+}
+
+/// Replaces a file by a part of it.
+fn shorten(path: &Path, part: &[u8]) {
+    std::fs::write(path, part).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn an_empty_or_short_file_counts_as_none() {
+    let harness = new_harness();
+    let (store, key, bytes) = stored(&harness);
+    let path = harness.token_file();
+    for len in 0..bytes.len() {
+        shorten(&path, &bytes[..len]);
+        assert!(store.load(&key).unwrap().is_none(), "{len} bytes");
+        assert_eq!(
+            std::fs::read(harness.token_file()).unwrap(),
+            &bytes[..len],
+            "{len} bytes: it is not set aside"
+        );
+    }
+    for len in [0, 1, 23, 24, 47, bytes.len() / 2, bytes.len() - 1] {
+        shorten(&path, &bytes[..len]);
+        assert_eq!(harness.run("load"), ["loaded None"], "{len}: no warning");
+        assert_eq!(harness.run("save 8"), ["saved true"], "{len}: no warning");
+        assert_eq!(harness.run("load"), ["loaded Some(8)"]);
+        assert_eq!(harness.token_file(), path, "{len}: it is not set aside");
+        shorten(&path, &bytes[..len]);
+        store.forget(&key, u64::MAX, Reach::Everywhere).unwrap();
+        assert!(!path.exists(), "{len}: what it holds of a token is removed");
+    }
+}
+
+#[test]
+fn a_session_with_a_short_file_logs_in_without_a_warning() {
+    let harness = new_harness();
+    session(&harness).token("user").unwrap();
+    let path = harness.token_file();
+    for (len, logins) in [(0, 2), (300, 3)] {
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.len() > len);
+        shorten(&path, &bytes[..len]);
+        let mut worker = harness.worker("get user");
+        assert_eq!(worker.line(), "ready");
+        worker.go();
+        let lines = worker.finish();
+        assert!(
+            lines.iter().all(|line| !line.starts_with("log")),
+            "{lines:?}"
+        );
+        assert_eq!(harness.sandbox().count("login"), logins);
+        assert_eq!(harness.token_file(), path);
+    }
 }
 
 fn session(harness: &Harness) -> Session {

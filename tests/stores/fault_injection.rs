@@ -7,19 +7,40 @@ use keyferry_testing::skip;
 
 use crate::processes::{StoreProcesses, Worker, new_harness};
 use crate::syscalls::{HARMLESS, SystemCall, calls, syscalls};
-use crate::worker::{intact_generation, key, record};
+use crate::worker::{intact_generation, key, record, record_without_renewal};
 use keyferry_testing::harness::Harness;
 
+/// Saves of a record with a renewal secret, which syncs, and of one without it, and the generation of
+/// the record that each replaces.
+const SAVES: [(&str, Option<u64>); 3] = [
+    ("save 8", None),
+    ("save 8", Some(7)),
+    ("save 8 without renewal", Some(7)),
+];
+
+/// Stores a record of this generation as the task would.
+fn prepare(harness: &Harness, task: &str, over: Option<u64>) {
+    let new = if task.ends_with("without renewal") {
+        record_without_renewal
+    } else {
+        record
+    };
+    if let Some(generation) = over {
+        let record = new(&key("01A"), generation);
+        harness.store().save(&key("01A"), &record).unwrap();
+    }
+}
+
 /// The calls of a save, on an empty place or over a record of generation 7.
-fn plan(over: Option<u64>) -> Vec<SystemCall> {
+fn plan(task: &str, over: Option<u64>) -> Vec<SystemCall> {
     let harness = new_harness();
-    over.iter()
-        .for_each(|generation| drop(harness.run(&format!("save {generation}"))));
-    calls(&harness, "save 8", "/begin", "/end")
+    prepare(&harness, task, over);
+    calls(&harness, task, "/begin", "/end")
 }
 
 fn inject(
     harness: &Harness,
+    task: &str,
     call: &SystemCall,
     what: &str,
 ) -> (Vec<String>, std::process::ExitStatus) {
@@ -27,7 +48,7 @@ fn inject(
     let only = format!("trace={}", call.name);
     let mut command = syscalls(
         harness,
-        "save 8",
+        task,
         &["-f", "-o", "/dev/null", "-e", &only, "-e", &option],
     );
     Worker::start(&mut command).end()
@@ -69,14 +90,14 @@ fn is_sound(harness: &Harness, over: Option<u64>, what: &str) {
 }
 
 fn at_each_call(
+    task: &str,
     over: Option<u64>,
     what: &str,
     check: impl Fn(&str, &[String], std::process::ExitStatus),
 ) {
-    let plan = plan(over);
+    let plan = plan(task, over);
     assert!(
-        plan.iter().any(|call| call.name == "fsync")
-            && plan.iter().any(|call| call.name.starts_with("rename")),
+        plan.iter().any(|call| call.name.starts_with("rename")),
         "{plan:#?}"
     );
     for call in plan
@@ -84,13 +105,8 @@ fn at_each_call(
         .filter(|call| !HARMLESS.contains(&call.name.as_str()))
     {
         let harness = new_harness();
-        over.iter().for_each(|generation| {
-            harness
-                .store()
-                .save(&key("01A"), &record(&key("01A"), *generation))
-                .unwrap();
-        });
-        let (lines, status) = inject(&harness, call, what);
+        prepare(&harness, task, over);
+        let (lines, status) = inject(&harness, task, call, what);
         let what = format!("{what} at {} {}: {}", call.name, call.nth, call.text);
         check(&what, &lines, status);
         is_sound(&harness, over, &what);
@@ -102,8 +118,8 @@ fn a_writer_that_is_killed_leaves_the_old_or_the_new() {
     if skip::without_strace() {
         return;
     }
-    for over in [None, Some(7)] {
-        at_each_call(over, "signal=KILL", |what, lines, status| {
+    for (task, over) in SAVES {
+        at_each_call(task, over, "signal=KILL", |what, lines, status| {
             assert!(
                 status.signal() == Some(9) && !lines.iter().any(|line| line.starts_with("saved")),
                 "{what}: {status} {lines:?}"
@@ -118,16 +134,57 @@ fn a_disk_that_fails_costs_a_warning_at_most() {
         return;
     }
     let errors = ["ENOSPC", "EIO", "EROFS", "EACCES", "ENOLCK", "EINTR"];
-    for (over, error) in [None, Some(7)]
+    for ((task, over), error) in SAVES
         .into_iter()
-        .flat_map(|over| errors.map(|error| (over, error)))
+        .flat_map(|task| errors.map(|error| (task, error)))
     {
-        at_each_call(over, &format!("error={error}"), |what, lines, status| {
-            assert!(
-                status.success() && lines.last().unwrap() == "saved true",
-                "{what}: {status} {lines:?}"
-            );
-            assert!(lines.len() <= 2, "{what}: {lines:?}");
-        });
+        at_each_call(
+            task,
+            over,
+            &format!("error={error}"),
+            |what, lines, status| {
+                assert!(
+                    status.success() && lines.last().unwrap() == "saved true",
+                    "{what}: {status} {lines:?}"
+                );
+                assert!(lines.len() <= 2, "{what}: {lines:?}");
+            },
+        );
+    }
+}
+
+/// CIFS, vboxsf and some FUSE file systems can't sync a directory. A file that can't be synced, or
+/// a disk that fails, is always an error, and the warning names it.
+#[test]
+fn only_a_directory_may_be_unable_to_sync() {
+    if skip::without_strace() {
+        return;
+    }
+    let plan = plan("save 8", Some(7));
+    let syncs: Vec<_> = plan.iter().filter(|call| call.name == "fsync").collect();
+    let [file, dir] = syncs[..] else {
+        panic!("{plan:#?}")
+    };
+    for (call, error, cause) in [
+        (dir, "EINVAL", None),
+        (dir, "EOPNOTSUPP", None),
+        (dir, "EIO", Some("the disk reports an error")),
+        (dir, "ESTALE", Some("Stale file handle (os error 116)")),
+        (file, "EINVAL", Some("Invalid argument (os error 22)")),
+        (file, "EOPNOTSUPP", Some("does not support this operation")),
+        (file, "EIO", Some("the disk reports an error")),
+        (file, "EDQUOT", Some("your disk quota is used up")),
+        (file, "ESTALE", Some("Stale file handle (os error 116)")),
+    ] {
+        let harness = new_harness();
+        harness.run("save 7");
+        let (lines, _) = inject(&harness, "save 8", call, &format!("error={error}"));
+        let (last, warnings) = lines.split_last().unwrap();
+        assert_eq!(last, "saved true");
+        match (cause, warnings) {
+            (None, []) => {}
+            (Some(cause), [warning]) if warning.contains(cause) => {}
+            _ => panic!("{error} at {}: {lines:?}", call.text),
+        }
     }
 }

@@ -31,9 +31,14 @@ pub(crate) const HARMLESS: [&str; 9] = [
 ];
 
 /// Calls that change a file system, or that order such changes.
-const CHANGES: [&str; 8] = [
-    "fcntl", "fsync", "linkat", "mkdirat", "renameat", "socket", "unlinkat", "write",
+const CHANGES: [&str; 7] = [
+    "fsync", "linkat", "mkdirat", "renameat", "socket", "unlinkat", "write",
 ];
+
+/// Whether a call changes a file system, or orders such changes. A lock is a byte of a file.
+fn is_change(call: &SystemCall) -> bool {
+    CHANGES.contains(&call.name.as_str()) || call.text.contains("F_OFD_SETLK")
+}
 
 /// The command of a worker under strace, with these options.
 pub(crate) fn syscalls(harness: &Harness, task: &str, options: &[&str]) -> Command {
@@ -222,10 +227,34 @@ fn opening_a_session_opens_nothing_of_the_store() {
     assert!(harness.path("store/store.key").exists());
 }
 
+/// The calls of a task that change files, in their order, with the last parts of the names that a
+/// rename or a removal names.
+fn file_changes(harness: &Harness, task: &str, from: &str, to: &str) -> Vec<String> {
+    calls(harness, task, from, to)
+        .iter()
+        .filter(|call| !call.text.contains(" = -1 "))
+        .filter_map(|call| {
+            let text = &call.text;
+            match call.name.as_str() {
+                "fsync" => Some("sync".to_owned()),
+                "unlinkat" => Some(format!("remove {}", top_name(text.split('"').nth(1)?))),
+                "renameat" | "renameat2" => {
+                    Some(format!("rename to {}", top_name(text.split('"').nth(3)?)))
+                }
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn top_name(path: &str) -> &str {
+    path.split('/').next().unwrap()
+}
+
 /// After a power failure, the record is the old one or the new one, and the rename is on the disk
 /// when the save returns.
 #[test]
-fn a_save_syncs_the_new_file_before_the_rename_and_the_directory_after_it() {
+fn a_save_with_a_renewal_secret_syncs_the_new_file_before_the_rename_and_the_directory_after_it() {
     if skip::without_strace() {
         return;
     }
@@ -234,8 +263,7 @@ fn a_save_syncs_the_new_file_before_the_rename_and_the_directory_after_it() {
     let save = calls(&harness, "save 8", "/begin", "/end");
     let changes: Vec<_> = save
         .iter()
-        .filter(|call| CHANGES.contains(&call.name.as_str()) && !call.text.contains(" = -1 "))
-        .filter(|call| call.name != "fcntl" || call.text.contains("F_OFD_SETLK"))
+        .filter(|call| is_change(call) && !call.text.contains(" = -1 "))
         .collect();
     let names: Vec<_> = changes.iter().map(|call| call.name.as_str()).collect();
     assert_eq!(
@@ -243,9 +271,73 @@ fn a_save_syncs_the_new_file_before_the_rename_and_the_directory_after_it() {
         ["fcntl", "write", "fsync", "renameat", "fsync", "fcntl"],
         "{save:#?}"
     );
+    assert!(changes[0].text.contains("F_WRLCK") && changes[5].text.contains("F_UNLCK"));
     let renamed = &changes[3].text;
     assert!(
         renamed.contains("\"new/") && renamed.contains("\"tokens/"),
         "{renamed}"
+    );
+}
+
+#[test]
+fn writes_sync_only_if_the_old_or_the_new_record_has_a_renewal_secret() {
+    if skip::without_strace() {
+        return;
+    }
+    const SYNCED: [&str; 3] = ["sync", "rename to tokens", "sync"];
+    const UNSYNCED: [&str; 1] = ["rename to tokens"];
+    let harness = new_harness();
+    let changes = |task| file_changes(&harness, task, "/begin", "/end");
+    harness.run("save 5 without renewal");
+    assert_eq!(changes("save 6 without renewal"), UNSYNCED);
+    assert_eq!(changes("save 7"), SYNCED, "the new record has one");
+    assert_eq!(
+        changes("save 8 without renewal"),
+        SYNCED,
+        "the old record has one"
+    );
+    assert_eq!(changes("save 9 without renewal"), UNSYNCED);
+    harness.run("save 10");
+    assert_eq!(
+        file_changes(&harness, "renew", "/begin", "/taken"),
+        SYNCED,
+        "it is gone for good before it is sent"
+    );
+}
+
+#[test]
+fn a_new_store_syncs_its_key_and_its_label() {
+    if skip::without_strace() {
+        return;
+    }
+    let changes = file_changes(&new_harness(), "save 7 without renewal", "/begin", "/end");
+    assert_eq!(
+        changes,
+        [
+            "sync",
+            "rename to store.key",
+            "sync",
+            "sync",
+            "rename to store",
+            "sync",
+            "rename to tokens"
+        ]
+    );
+}
+
+#[test]
+fn forgetting_syncs_and_a_refusal_does_not() {
+    if skip::without_strace() {
+        return;
+    }
+    let harness = new_harness();
+    harness.run("save 7 without renewal");
+    let changes = |task| file_changes(&harness, task, "/begin", "/end");
+    assert_eq!(changes("refuse"), ["rename to refusals", "remove refusals"]);
+    assert_eq!(changes("forget one"), ["remove tokens", "sync"]);
+    harness.run("save 7 without renewal");
+    assert_eq!(
+        changes("forget all"),
+        ["remove tokens", "sync", "sync", "remove store", "sync"]
     );
 }

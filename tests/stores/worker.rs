@@ -15,7 +15,7 @@ use keyferry::log::{self, Level};
 use keyferry::model::key::{Access, ResourceKind, Scope, TokenKey};
 use keyferry::model::request::Request;
 use keyferry::model::token::{NO_EXPIRY, NewToken, Token, TokenKind, TokenMeta};
-use keyferry::ports::store::{Reach, Record, Store, Turn};
+use keyferry::ports::store::{FailureRecord, Reach, Record, Store, Turn};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry::stores::file::FileStore;
@@ -71,7 +71,18 @@ fn runs_its_task() {
             let session = session();
             session.reject(&session.token(resource).unwrap()).unwrap();
         }
-        ["save", generation] => save(generation.parse().unwrap()),
+        ["save", generation] => save(&record(&key("01A"), generation.parse().unwrap())),
+        ["save", generation, "without", "renewal"] => {
+            save(&record_without_renewal(
+                &key("01A"),
+                generation.parse().unwrap(),
+            ));
+        }
+        ["forget", "one"] => forget_one(),
+        ["forget", "all"] => forget_all(),
+        ["refuse"] => refuse(),
+        ["renew"] => renew(),
+        ["store", count] => store_many(count.parse().unwrap()),
         ["load"] => load(),
         ["hold"] => hold(),
         ["fork"] => fork(),
@@ -199,6 +210,11 @@ pub(crate) fn record(key: &TokenKey, generation: u64) -> Record {
     }
 }
 
+/// A record of a token that can be acquired again at any time.
+pub(crate) fn record_without_renewal(key: &TokenKey, generation: u64) -> Record {
+    record(key, generation).without_renewal()
+}
+
 /// The generation of a record. Fails if a part of the record does not belong to it.
 pub(crate) fn intact_generation(record: &Record) -> u64 {
     let value = format!("{}-", record.generation).repeat(40);
@@ -271,14 +287,75 @@ fn outnumber_other_threads() {
     }
 }
 
-fn save(generation: u64) {
+/// Saves the tokens of different packages, and reports how many it saved in a second.
+fn store_many(count: u64) {
+    let store = store();
+    store
+        .save(&key("first"), &record_without_renewal(&key("first"), 1))
+        .unwrap();
+    let began = Instant::now();
+    for id in 0..count {
+        let key = key(&format!("{id:026}"));
+        store.save(&key, &record_without_renewal(&key, 1)).unwrap();
+    }
+    let rate = count as f64 / began.elapsed().as_secs_f64();
+    report(&format!("stored {rate:.0} tokens/s"));
+}
+
+fn save(record: &Record) {
     let (store, key) = (store(), key("01A"));
-    let record = record(&key, generation);
     outnumber_other_threads();
     trace_mark("/begin");
-    let outcome = store.save(&key, &record);
+    let outcome = store.save(&key, record);
     trace_mark("/end");
     report(&format!("saved {}", outcome.is_ok()));
+}
+
+/// Takes the renewal secret of the record and saves one that has none.
+fn renew() {
+    let (store, key) = (store(), key("01A"));
+    let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {
+        panic!("somebody else has the lock")
+    };
+    trace_mark("/begin");
+    let renewal = lock.take_renewal();
+    trace_mark("/taken");
+    lock.save(&record_without_renewal(&key, 8)).unwrap();
+    trace_mark("/end");
+    report(&format!("took {}", renewal.is_some()));
+}
+
+fn forget_one() {
+    let store = store();
+    trace_mark("/begin");
+    let outcome = store.forget(&key("01A"), u64::MAX, Reach::Everywhere);
+    trace_mark("/end");
+    report(&format!("forgot {}", outcome.is_ok()));
+}
+
+fn forget_all() {
+    let store = store();
+    trace_mark("/begin");
+    let outcome = store.forget_all(Reach::Everywhere);
+    trace_mark("/end");
+    report(&format!("forgot {}", outcome.is_ok()));
+}
+
+/// Records a failure, and removes it.
+fn refuse() {
+    let store = store();
+    let secret = store.fingerprints().of(&["secret"]);
+    let failure = FailureRecord {
+        since_us: 0,
+        until_us: 1,
+        step: 0,
+        error: error::Error::new(error::ErrorKind::BadCredentials, "wrong"),
+    };
+    trace_mark("/begin");
+    store.set_failure(&secret, Some(failure), Reach::Everywhere, &|_| false);
+    store.set_failure(&secret, None, Reach::Everywhere, &|_| false);
+    trace_mark("/end");
+    report("refused");
 }
 
 fn load() {

@@ -7,7 +7,7 @@ use super::location::{self, KeyLocation};
 use super::open_store::TOKENS_DIR;
 use super::record_files::RecordFiles;
 use super::record_lock::FileRecordLock;
-use super::sealed_file::{self, ReadOutcome, RecordName};
+use super::sealed_file::{self, Durability, NewContent, ReadOutcome, RecordName};
 use super::{codec, lock, lock::LockAttempt};
 use crate::config::Environment;
 use crate::error::Result;
@@ -202,7 +202,10 @@ impl Store for FileStore {
             Some(plaintext) => self.files.store.for_writing().and_then(|store| {
                 let name = RecordName::for_failure(&store.keys, secret);
                 store.change(&name, |present| {
-                    (!present.is_some_and(keep)).then_some(plaintext)
+                    (!present.is_some_and(keep)).then_some(NewContent {
+                        plaintext,
+                        durability: Durability::Unsynced,
+                    })
                 })
             }),
             None => self
@@ -211,7 +214,8 @@ impl Store for FileStore {
                 .for_changing()
                 .and_then(|store| match store {
                     Some(store) => {
-                        store.remove(&RecordName::for_failure(&store.keys, secret), true, keep)
+                        let name = RecordName::for_failure(&store.keys, secret);
+                        store.remove(&name, Durability::Unsynced, true, keep)
                     }
                     None => Ok(()),
                 }),

@@ -93,14 +93,10 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
         .take(MAX_RECORDS)
         .filter_map(|name| Some((name, expired_record(name)?.generation)))
         .collect();
-    let removed = expired
-        .iter()
-        .filter(|(name, generation)| store.remove_if_unlocked(name, *generation))
-        .count();
-    if removed > 0 {
-        // If the sync fails and the machine crashes, a removed record may reappear. A later search
+    for (name, generation) in &expired {
+        // Nothing is synced. If a removed record reappears after a power failure, a later search
         // removes it again.
-        let _ = store.dir.open_dir(TOKENS_DIR).and_then(|dir| dir.sync());
+        store.remove_if_unlocked(name, *generation);
     }
 }
 

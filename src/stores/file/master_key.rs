@@ -205,7 +205,7 @@ pub(super) fn create_file(dir: &Dir, path: &Path) -> Result<DerivedKeys> {
         // A killed process may have left this file behind.
         let _ = dir.remove_file(NEW_FILE);
         let mut file = dir.open_file(NEW_FILE, OpenMode::CreateNew)?;
-        private_file::write(&mut file, text.as_bytes())?;
+        private_file::write_synced(&mut file, text.as_bytes())?;
         dir.rename_no_replace(NEW_FILE, KEY_FILE)?;
         dir.sync()
     };

@@ -250,7 +250,7 @@ fn write_label(dir: &Dir, location: &Location, keys: &DerivedKeys) -> std::io::R
         let mut file = dir.open_file(NEW_LABEL_FILE, OpenMode::CreateNew)?;
         let (kind, id) = (location.key.kind(), &keys.id);
         let label = format!("{LABEL_TITLE}{VERSION}\nkey {kind} {id}\n");
-        private_file::write(&mut file, label.as_bytes())?;
+        private_file::write_synced(&mut file, label.as_bytes())?;
         dir.rename(NEW_LABEL_FILE, dir, LABEL_FILE)?;
         dir.sync()
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::lazy_store::LazyStore;
 use super::location::Location;
-use super::sealed_file::{ReadOutcome, RecordName};
+use super::sealed_file::{Durability, NewContent, ReadOutcome, RecordName};
 use super::{codec, gc, lock, lock::LockAttempt};
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
@@ -60,7 +60,7 @@ impl RecordFiles {
         };
         let name = RecordName::for_record(&store.keys, key);
         let found = match store.read(&name)? {
-            ReadOutcome::Missing => None,
+            ReadOutcome::Missing | ReadOutcome::Incomplete => None,
             ReadOutcome::Intact(plaintext) => codec::decode_record(&plaintext)
                 .filter(|(stored_key, _)| stored_key == key)
                 .map(|(_, record)| record),
@@ -115,7 +115,9 @@ impl RecordFiles {
     }
 
     /// Writes the record that `change` returns for the one on disk. Writes nothing if it returns
-    /// `None`.
+    /// `None`. Syncs the file if one of both records has a renewal secret: a service takes it for
+    /// theft if a secret that was already sent comes back after a power failure. A token without one
+    /// can be acquired again.
     pub(super) fn change_file(
         &self,
         key: &TokenKey,
@@ -125,8 +127,19 @@ impl RecordFiles {
         let name = RecordName::for_record(&store.keys, key);
         store.change(&name, |plaintext| {
             let present = plaintext.and_then(codec::decode_record);
-            change(present.map(|(_, record)| record))
-                .map(|record| codec::encode_record(key, &record))
+            let present = present.map(|(_, record)| record);
+            let had_renewal = present
+                .as_ref()
+                .is_some_and(|present| present.renewal.is_some());
+            let record = change(present)?;
+            Some(NewContent {
+                plaintext: codec::encode_record(key, &record),
+                durability: if had_renewal || record.renewal.is_some() {
+                    Durability::Synced
+                } else {
+                    Durability::Unsynced
+                },
+            })
         })
     }
 
@@ -214,7 +227,8 @@ impl RecordFiles {
             codec::decode_record(plaintext)
                 .is_some_and(|(_, present)| present.generation > up_to_generation)
         };
-        store.remove(&name, up_to_generation == u64::MAX, keep)
+        let even_foreign = up_to_generation == u64::MAX;
+        store.remove(&name, Durability::Synced, even_foreign, keep)
     }
 
     /// Changes the record of a key in place, on disk and in memory, if it has exactly this

@@ -75,10 +75,27 @@ impl RecordName {
     }
 }
 
+/// Whether a change survives a power failure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The change is on disk when the call returns.
+    Synced,
+    /// After a power failure the previous file may be back, or the new file may be empty or short.
+    Unsynced,
+}
+
+/// The new content of a file.
+pub(super) struct NewContent {
+    pub(super) plaintext: Vec<u8>,
+    pub(super) durability: Durability,
+}
+
 /// The outcome of reading a sealed file.
 pub(super) enum ReadOutcome {
     /// The file does not exist, or has an older format, of which nothing is used.
     Missing,
+    /// The file was not written completely before a power failure.
+    Incomplete,
     /// The bytes that were sealed.
     Intact(Vec<u8>),
     /// The file was changed after the store wrote it. The string is the reason.
@@ -111,6 +128,7 @@ impl OpenStore {
                     }
                     _ => ReadOutcome::Intact(plaintext),
                 },
+                Unsealed::Incomplete => ReadOutcome::Incomplete,
                 Unsealed::Damaged => ReadOutcome::Damaged("is damaged"),
                 Unsealed::Old => ReadOutcome::Missing,
                 Unsealed::Foreign(why) => ReadOutcome::Foreign(why),
@@ -138,11 +156,11 @@ impl OpenStore {
     pub(super) fn change(
         &self,
         name: &RecordName,
-        change: impl FnOnce(Option<&[u8]>) -> Option<Vec<u8>>,
+        change: impl FnOnce(Option<&[u8]>) -> Option<NewContent>,
     ) -> Result<()> {
         let _lock = self.locks()?.acquire(name.write_lock())?;
         let present = match self.read(name)? {
-            ReadOutcome::Missing => None,
+            ReadOutcome::Missing | ReadOutcome::Incomplete => None,
             ReadOutcome::Intact(plaintext) => Some(plaintext),
             ReadOutcome::Foreign(why) => return Err(self.foreign_error(name, why)),
             ReadOutcome::Damaged(_) => {
@@ -150,7 +168,11 @@ impl OpenStore {
                 None
             }
         };
-        let Some(plaintext) = change(present.as_deref()) else {
+        let Some(NewContent {
+            plaintext,
+            durability,
+        }) = change(present.as_deref())
+        else {
             return Ok(());
         };
         let sealed = self
@@ -159,16 +181,16 @@ impl OpenStore {
             .seal(name.content, name.hash(), &plaintext)?;
         let new_file = new_file_name(name.hash());
         let written = self
-            .write_new(&new_file, &sealed)
+            .write_new(&new_file, &sealed, durability)
             .and_then(|()| self.dir.rename(&new_file, &self.dir, &name.path));
         if let Err(error) = written {
             let _ = self.dir.remove_file(&new_file);
             return Err(io_error(&self.path.join(&name.path), &error));
         }
-        self.sync(name)
+        self.sync_dir(name, durability)
     }
 
-    fn write_new(&self, new_file: &str, bytes: &[u8]) -> io::Result<()> {
+    fn write_new(&self, new_file: &str, bytes: &[u8], durability: Durability) -> io::Result<()> {
         let mut file = match self.dir.open_file(new_file, OpenMode::CreateNew) {
             // A killed process left the file behind. This process now holds the lock for it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -177,10 +199,16 @@ impl OpenStore {
             }
             file => file?,
         };
-        private_file::write(&mut file, bytes)
+        match durability {
+            Durability::Synced => private_file::write_synced(&mut file, bytes),
+            Durability::Unsynced => private_file::write(&mut file, bytes),
+        }
     }
 
-    fn sync(&self, name: &RecordName) -> Result<()> {
+    fn sync_dir(&self, name: &RecordName, durability: Durability) -> Result<()> {
+        if durability == Durability::Unsynced {
+            return Ok(());
+        }
         let synced = self.dir.open_dir(name.dir()).and_then(|dir| dir.sync());
         synced.map_err(|error| io_error(&self.path.join(name.dir()), &error))
     }
@@ -194,6 +222,7 @@ impl OpenStore {
     pub(super) fn remove(
         &self,
         name: &RecordName,
+        durability: Durability,
         even_foreign: bool,
         keep: impl Fn(&[u8]) -> bool,
     ) -> Result<()> {
@@ -211,25 +240,26 @@ impl OpenStore {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(io_error(&self.path.join(&name.path), &error))
             }
-            _ => self.sync(name),
+            _ => self.sync_dir(name, durability),
         }
     }
 
     /// Removes the file of a record if it has exactly this generation. Keeps it if a process holds
-    /// its write lock. Doesn't sync the directory. Returns whether the file was removed.
-    pub(super) fn remove_if_unlocked(&self, name: &RecordName, generation: u64) -> bool {
+    /// its write lock. Doesn't sync the directory.
+    pub(super) fn remove_if_unlocked(&self, name: &RecordName, generation: u64) {
         let Ok(LockAttempt::Acquired(_lock)) = self
             .locks()
             .and_then(|locks| locks.try_acquire(name.write_lock()))
         else {
-            return false;
+            return;
         };
         let is_same = |plaintext: &[u8]| {
             codec::decode_record(plaintext)
                 .is_some_and(|(_, record)| record.generation == generation)
         };
-        matches!(self.read(name), Ok(ReadOutcome::Intact(plaintext)) if is_same(&plaintext))
-            && self.dir.remove_file(&name.path).is_ok()
+        if matches!(self.read(name), Ok(ReadOutcome::Intact(plaintext)) if is_same(&plaintext)) {
+            let _ = self.dir.remove_file(&name.path);
+        }
     }
 
     /// Renames a damaged file. Does nothing if it was replaced in the meantime, or if a process holds
@@ -308,12 +338,14 @@ pub(super) fn clear(location: &Location) -> Result<()> {
                 key_dir
                     .remove_file(KEY_FILE)
                     .or_else(ignore_not_found)
+                    .and_then(|()| key_dir.sync())
                     .map_err(|error| io_error(&path.join(KEY_FILE), &error))?;
             }
             Ok(_) => {}
         }
     }
-    remove(&dir, location, LABEL_FILE)
+    remove(&dir, location, LABEL_FILE)?;
+    dir.sync().map_err(|error| io_error(&location.dir, &error))
 }
 
 fn remove(dir: &Dir, location: &Location, name: &str) -> Result<()> {
