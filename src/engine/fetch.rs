@@ -86,6 +86,7 @@ impl<'a> Fetch<'a> {
             .failed_since(key, began_us)
             .map_or(Ok(()), Err)?;
         self.check_backoff(record.as_ref())?;
+        self.tokens.check_unusable(key)?;
         let newer = || self.tokens.newer_in_cache(self.acquisition);
         let flight = LockedFlight {
             lock: &*lock,
@@ -106,8 +107,11 @@ impl<'a> Fetch<'a> {
             .renew_or_acquire(&context, &flight)
             .and_then(|fetched| match fetched {
                 Fetched::New(acquired) => {
-                    self.tokens
-                        .store_fetched(self.acquisition, acquired, flight.lock)
+                    let stored = self
+                        .tokens
+                        .store_fetched(self.acquisition, acquired, flight.lock);
+                    self.tokens.note_unusable(key, stored.as_ref().err());
+                    stored
                 }
                 Fetched::Adopted(token) => Ok(token),
             });

@@ -11,8 +11,18 @@ pub const MAX_RETRY_AFTER_US: i64 = 15 * 60 * SECOND_US;
 
 /// Returns the error that is recorded for a secret, while that record is in force.
 pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
+    lookup_within(store, Reach::Everywhere, secret, now_us)
+}
+
+/// Returns the error that [`record_within`] recorded with this reach, while it is in force.
+pub fn lookup_within(
+    store: &dyn Store,
+    reach: Reach,
+    secret: &Fingerprint,
+    now_us: i64,
+) -> Option<Error> {
     let refusal = store
-        .failure(secret, Reach::Everywhere)
+        .failure(secret, reach)
         .filter(|refusal| is_running(refusal, now_us))?;
     let left_us = refusal.until_us - now_us;
     Some(
@@ -31,29 +41,41 @@ fn is_running(refusal: &FailureRecord, now_us: i64) -> bool {
 
 /// Records a failure, unless another thread or process has recorded one meanwhile that lasts
 /// longer.
-fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
+fn remember(store: &dyn Store, reach: Reach, whose: &Fingerprint, refusal: FailureRecord) {
     let (now_us, until_us) = (refusal.since_us, refusal.until_us);
-    store.set_failure(whose, Some(refusal), Reach::Everywhere, &|present| {
+    store.set_failure(whose, Some(refusal), reach, &|present| {
         is_running(present, now_us) && present.until_us > until_us
     });
 }
 
 /// Records the outcome of a login or a refresh.
 pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
+    record_within(store, Reach::Everywhere, secret, outcome, now_us);
+}
+
+/// Records an outcome as [`record`] does. With [`Reach::Here`], no other machine reads the record.
+pub fn record_within(
+    store: &dyn Store,
+    reach: Reach,
+    secret: &Fingerprint,
+    outcome: Option<&Error>,
+    now_us: i64,
+) {
     let Some(error) = outcome else {
-        if store.failure(secret, Reach::Everywhere).is_some() {
-            store.set_failure(secret, None, Reach::Everywhere, &|_| false);
+        if store.failure(secret, reach).is_some() {
+            store.set_failure(secret, None, reach, &|_| false);
         }
         return;
     };
     let step = store
-        .failure(secret, Reach::Everywhere)
+        .failure(secret, reach)
         .map_or(0, |refusal| refusal.step.saturating_add(1));
     let Some(pause_us) = pause(error, step) else {
         return;
     };
     remember(
         store,
+        reach,
         secret,
         FailureRecord {
             since_us: now_us,
@@ -81,6 +103,7 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
     let pause_us = asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step));
     remember(
         store,
+        Reach::Everywhere,
         whose,
         FailureRecord {
             since_us: now_us,

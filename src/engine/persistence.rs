@@ -515,15 +515,52 @@ impl<'a> Persistence<'a> {
         );
     }
 
+    /// Checks whether a token of the key may be fetched, after the service returned one that this
+    /// machine cannot use.
+    ///
+    /// # Errors
+    /// Returns the error of [`Persistence::note_unusable`], while it is in force.
+    pub fn check_unusable(&self, key: &TokenKey) -> Result<()> {
+        if key.resource_kind == ResourceKind::Key {
+            return Ok(());
+        }
+        let fingerprint = self.fingerprint_of("unusable", key);
+        let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
+        let Some(error) = negative_cache::lookup_within(store, Reach::Here, &fingerprint, now_us)
+        else {
+            return Ok(());
+        };
+        self.state.note_refusal(key, fingerprint);
+        Err(error)
+    }
+
+    /// Records whether this machine could use the token that the service returned. A token that has
+    /// expired already is treated like an outage: the service is not asked again for 5 s, doubling
+    /// to 5 min. This concerns this machine only, because its clock is the likely cause.
+    ///
+    /// Rationale: the service accepts such a login, so nothing was recorded. With a clock that was
+    /// 10 years ahead, each call of each program sent a login.
+    pub fn note_unusable(&self, key: &TokenKey, error: Option<&Error>) {
+        let is_unusable = error.is_none_or(|error| error.kind == ErrorKind::BadResponse);
+        if key.resource_kind == ResourceKind::Key || !is_unusable {
+            return;
+        }
+        let fingerprint = self.fingerprint_of("unusable", key);
+        let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
+        negative_cache::record_within(store, Reach::Here, &fingerprint, error, now_us);
+        if error.is_some() {
+            self.state.note_refusal(key, fingerprint);
+        }
+    }
+
     fn failure_fingerprint(&self, key: &TokenKey) -> Fingerprint {
+        self.fingerprint_of("failure", key)
+    }
+
+    fn fingerprint_of(&self, what: &str, key: &TokenKey) -> Fingerprint {
         self.state.fingerprint(
             self.bound,
-            &[
-                "failure",
-                key.resource_kind.name(),
-                &key.id,
-                key.access.name(),
-            ],
+            &[what, key.resource_kind.name(), &key.id, key.access.name()],
         )
     }
 }

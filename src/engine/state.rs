@@ -137,8 +137,9 @@ impl EngineState {
             .extract_if(|key, _| which(key))
             .collect();
         for (_, secret) in stopped {
-            self.store
-                .set_failure(&secret, None, Reach::Everywhere, &|_| false);
+            for reach in [Reach::Here, Reach::Everywhere] {
+                self.store.set_failure(&secret, None, reach, &|_| false);
+            }
         }
     }
 

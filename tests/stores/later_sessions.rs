@@ -366,3 +366,44 @@ fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
         );
     }
 }
+
+#[test]
+fn a_token_that_comes_expired_is_fetched_again_only_after_a_pause() {
+    let harness = new_harness();
+    // This machine's clock is 10 years ahead.
+    let behind_ms = 10 * 365 * DAY * 1000;
+    harness.sandbox().clock().set_offset_ms(-behind_ms);
+    let ask = || {
+        let failure = harness.session().token("user").map(drop).unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::BadResponse);
+        assert!(failure.message().contains("clock"), "{failure}");
+    };
+    ask();
+    for (logins, pause_s) in (1..).zip([5, 10, 20, 40, 80, 160, 300, 300]) {
+        for _ in 0..5 {
+            ask();
+            harness.pass_s(pause_s / 5);
+            assert_eq!(harness.sandbox().count("login"), logins, "{pause_s} s");
+        }
+        ask();
+    }
+    // The clock is set right, which ends the pause.
+    harness.pass_s(-behind_ms / 1000);
+    harness.sandbox().clock().set_offset_ms(0);
+    harness.session().token("user").unwrap();
+    harness.session().token("user").unwrap();
+    assert_eq!(harness.sandbox().count("login"), 10);
+}
+
+#[test]
+fn a_pause_after_an_expired_token_ends_when_its_key_is_forgotten() {
+    let harness = new_harness();
+    let behind_ms = 10 * 365 * DAY * 1000;
+    harness.sandbox().clock().set_offset_ms(-behind_ms);
+    for logins in 1..4 {
+        let session = harness.session();
+        (0..3).for_each(|_| assert!(session.token("user").is_err()));
+        assert_eq!(harness.sandbox().count("login"), logins);
+        session.forget(Some("user")).unwrap();
+    }
+}
