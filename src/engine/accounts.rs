@@ -5,6 +5,7 @@
 //! [`resource::PLAIN`]. Both ways end in the same [`Service::classify`], and a test checks that
 //! both give the same result.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -29,11 +30,19 @@ pub struct BoundService {
     pub scope: Arc<Scope>,
     /// The settings of the account.
     pub profile: Profile,
-    /// How far the service's clock is ahead of this machine's, in microseconds.
+    /// How far the service's clock is ahead of [`crate::clock::SteadyClock`], in microseconds.
     skew_us: AtomicI64,
-    /// The source of the skew: 0 for none, the generation of a stored record, or
-    /// [`FROM_DATE_HEADER`] for a `Date` header.
-    skew_source: Mutex<u64>,
+    /// The source of the skew.
+    skew_source: Mutex<SkewSource>,
+}
+
+/// Where the skew of a service is from.
+#[derive(Default)]
+struct SkewSource {
+    /// 0 for none, the generation of a stored record, or [`FROM_DATE_HEADER`] for a `Date` header.
+    number: u64,
+    /// Whether a `Date` header was its first source, here or in another process.
+    is_dated: bool,
 }
 
 /// The source number of a `Date` header. It is greater than every generation, so a `Date` header
@@ -50,13 +59,20 @@ const SKEW_FLOOR_US: i64 = 2_000_000;
 /// reach the service.
 const SKEW_LIMIT_US: i64 = 31 * 24 * 3600 * 1_000_000;
 
+/// Limits the skew between a service's clock and the wall clock to 31 days in either direction.
+pub fn limited_skew(skew_us: i64) -> i64 {
+    skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US)
+}
+
 impl BoundService {
     /// Returns the key of a resource of this service and account.
     pub fn key(&self, resource_kind: ResourceKind, id: &str, access: Access) -> TokenKey {
         self.scope.key(resource_kind, id, access)
     }
 
-    /// Returns how far the service's clock is ahead of this machine's, in microseconds.
+    /// Returns how far the service's clock is ahead of [`crate::clock::SteadyClock`], in
+    /// microseconds. It is ahead of this machine's wall clock by this and the time that the wall
+    /// clock was set back.
     #[inline]
     pub fn skew_us(&self) -> i64 {
         self.skew_us.load(Ordering::Relaxed)
@@ -66,44 +82,70 @@ impl BoundService {
     /// unknown time during the exchange, so the header only limits the skew to a range. If the
     /// present skew is within this range, it stays.
     ///
+    /// `during` is the time of the exchange. `set_back_us` is how far the wall clock was set back.
+    /// The limit holds for the difference to the wall clock, unless the header confirms the present
+    /// skew: the boot-time clock has then shown the difference already.
+    ///
     /// Rationale: without this, a response that took half a minute looked like a clock that is half
     /// a minute behind.
-    pub fn learn_skew(&self, date_unix_s: i64, began_us: i64, ended_us: i64) {
+    pub fn learn_skew(&self, date_unix_s: i64, during: RangeInclusive<i64>, set_back_us: i64) {
         let date_us = date_unix_s.saturating_mul(1_000_000);
-        let least = date_us.saturating_sub(ended_us);
-        let most = date_us.saturating_add(1_000_000).saturating_sub(began_us);
-        let ahead = self.skew_us().min(most).max(least);
+        let least = date_us.saturating_sub(*during.end());
+        let most = date_us
+            .saturating_add(1_000_000)
+            .saturating_sub(*during.start());
+        let present = self.skew_us();
+        let learned = present.min(most).max(least);
+        let ahead = learned.saturating_add(set_back_us);
         let believed = if ahead.abs() < SKEW_FLOOR_US {
             0
+        } else if learned == present {
+            ahead
         } else {
-            ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US)
+            limited_skew(ahead)
         };
-        self.set_skew(believed, FROM_DATE_HEADER);
+        let source = SkewSource {
+            number: FROM_DATE_HEADER,
+            is_dated: true,
+        };
+        self.set_skew(believed.saturating_sub(set_back_us), source);
     }
 
-    /// Sets the skew from a stored record. `generation` is the generation of the record's token.
-    /// Does nothing if a `Date` header or a record with the same or a later generation has already
-    /// set the skew.
+    /// Learns from a response without a `Date` header. If no header has ever told the skew, the
+    /// wall clock counts from now on, even if it was set back.
+    ///
+    /// Rationale: without this, a wall clock that was ahead and was set right would make each
+    /// further token of such a service look expired.
+    pub fn learn_no_date(&self, set_back_us: i64) {
+        if !self.skew_source.lock().is_dated {
+            self.skew_us.store(-set_back_us, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets the skew from a stored record. `generation` is the generation of the record's token, and
+    /// `is_dated` says whether the record has a skew that is from a `Date` header. Does nothing if a
+    /// `Date` header or a record with the same or a later generation has already set the skew.
     ///
     /// Rationale: a program that exits at once reads the store and sees no `Date` header. Without
     /// this, each such program handed out tokens that had expired by the service's clock, or
     /// refreshed tokens that had not.
-    pub fn set_stored_skew(&self, skew_us: i64, generation: u64) {
-        self.set_skew(
-            skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US),
-            generation.min(FROM_DATE_HEADER - 1),
-        );
+    pub fn set_stored_skew(&self, skew_us: i64, generation: u64, is_dated: bool) {
+        let source = SkewSource {
+            number: generation.min(FROM_DATE_HEADER - 1),
+            is_dated,
+        };
+        self.set_skew(skew_us, source);
     }
 
-    /// Returns the skew, if a `Date` header or a record has set it.
+    /// Returns the skew, if a `Date` header has told it, here or in another process.
     pub fn known_skew_us(&self) -> Option<i64> {
         let source = self.skew_source.lock();
-        (*source > 0).then(|| self.skew_us())
+        source.is_dated.then(|| self.skew_us())
     }
 
-    fn set_skew(&self, skew_us: i64, source: u64) {
+    fn set_skew(&self, skew_us: i64, source: SkewSource) {
         let mut present = self.skew_source.lock();
-        if source == FROM_DATE_HEADER || source > *present {
+        if source.number == FROM_DATE_HEADER || source.number > present.number {
             *present = source;
             self.skew_us.store(skew_us, Ordering::Relaxed);
         }
@@ -435,7 +477,7 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
             scope,
             profile: profile.clone(),
             skew_us: AtomicI64::new(0),
-            skew_source: Mutex::new(0),
+            skew_source: Mutex::default(),
         }
     };
     let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 
 use crate::config::Setting;
-use crate::engine::accounts::{BoundService, ResolvedResource};
+use crate::engine::accounts::{BoundService, ResolvedResource, limited_skew};
 use crate::engine::acquisition::{Acquisition, accesses, key_prefix, no_header, opened_by};
 use crate::engine::cache::entry::{CachedToken, RefreshTimes};
 use crate::engine::freshness;
@@ -19,6 +19,9 @@ use crate::model::token::{NO_EXPIRY, Token, TokenKind, TokenMeta};
 use crate::ports::service::{Acquired, FoundToken};
 use crate::ports::store::{FailureRecord, Reach, Record, RecordLock, Saved};
 use crate::secret::Secret;
+
+/// A smaller difference between the boot-time clock and the wall clock is ignored.
+const SET_BACK_FLOOR_US: i64 = 2_000_000;
 
 /// A view of the cache and the store, for one service of one account.
 #[derive(Clone, Copy)]
@@ -135,12 +138,16 @@ impl<'a> Persistence<'a> {
     }
 
     /// Applies the generation and the clock skew of a record. Of another user's record, returns
-    /// only the generation.
+    /// only the generation. Leaves out a token that has expired by the boot-time clock.
     pub fn usable(&self, key: &TokenKey, record: Record) -> Record {
         self.state.observe_generation(record.generation);
         self.apply_stored_skew(&record);
         if self.is_own(key, &record) {
-            return record;
+            let token = record.token.clone();
+            return Record {
+                token: token.filter(|_| !self.has_expired_since_boot(&record)),
+                ..record
+            };
         }
         Record {
             generation: record.generation,
@@ -225,19 +232,59 @@ impl<'a> Persistence<'a> {
         }
     }
 
-    /// Applies the clock skew of a record.
+    /// Applies the clock skew of a record: the stored one, or the one that the boot-time clock shows
+    /// if the wall clock was set back since the token was acquired.
     pub fn apply_stored_skew(&self, record: &Record) {
-        let Some(skew_us) = record.skew_us else {
-            return;
-        };
+        let now_us = self.state.clock.now_us();
+        let acquired_us = record
+            .token
+            .as_ref()
+            .map_or(i64::MIN, |token| token.meta().acquired_us);
         // If the token's time of acquisition is in the future, the local clock has been set back
         // since. The stored skew is then wrong, so ignore it.
-        let acquired_us = record.token.as_ref().map_or(i64::MIN, |token| {
-            token.meta().acquired_us.saturating_sub(skew_us)
-        });
-        if acquired_us <= self.state.clock.now_us() {
-            self.bound.set_stored_skew(skew_us, record.generation);
+        let stored_us = record
+            .skew_us
+            .filter(|skew_us| acquired_us.saturating_sub(*skew_us) <= now_us)
+            .map(limited_skew);
+        let counted_us = self
+            .since_acquired_us(record)
+            .map(|since_us| acquired_us.saturating_add(since_us) - now_us)
+            .filter(|counted_us| counted_us - stored_us.unwrap_or(0) > SET_BACK_FLOOR_US);
+        if let Some(skew_us) = counted_us.or(stored_us) {
+            self.bound.set_stored_skew(
+                skew_us - self.state.steady.set_back_us(),
+                record.generation,
+                record.skew_us.is_some(),
+            );
         }
+    }
+
+    /// Returns how long ago the token of a record was acquired, by the boot-time clock. `None` if it
+    /// was acquired before the last boot, or by another machine.
+    fn since_acquired_us(&self, record: &Record) -> Option<i64> {
+        record.token.as_ref()?;
+        let acquired = record.acquired?;
+        let now = self
+            .state
+            .boot_time()
+            .filter(|now| now.boot == acquired.boot)?;
+        i64::try_from(now.at_us.checked_sub(acquired.at_us)?).ok()
+    }
+
+    /// Returns whether the boot-time clock says that the token of a record has expired.
+    fn has_expired_since_boot(&self, record: &Record) -> bool {
+        let life_us =
+            record
+                .token
+                .as_ref()
+                .map_or(NO_EXPIRY, |token| match token.meta().expires_us {
+                    NO_EXPIRY => NO_EXPIRY,
+                    expires_us => expires_us.saturating_sub(token.meta().acquired_us),
+                });
+        life_us != NO_EXPIRY
+            && self
+                .since_acquired_us(record)
+                .is_some_and(|since_us| since_us >= life_us)
     }
 
     /// Saves a record, under the lock of its key if this flight holds it. Returns the record that
@@ -320,7 +367,11 @@ impl<'a> Persistence<'a> {
                 token: Some(token.clone()),
                 owner: acquisition.owner.or_else(|| owner(self.bound, &key)),
                 renewal,
-                skew_us: self.bound.known_skew_us(),
+                skew_us: self
+                    .bound
+                    .known_skew_us()
+                    .map(|skew_us| skew_us + self.state.steady.set_back_us()),
+                acquired: self.state.boot_time(),
                 replaced_us: self.state.backoff.replaced_us(&key),
                 ..Record::default()
             };

@@ -143,14 +143,14 @@ impl ServiceContext<'_> {
     }
 
     fn now_us(&self) -> i64 {
-        self.state.clock.now_us() + self.bound().skew_us()
+        self.state.now_us(self.bound())
     }
 
     /// Makes one exchange. Redirects, 429, and 5xx except 501 become errors.
     fn exchange(&self, request: &Request) -> Result<Response, Failure> {
         let state = self.state;
         state.stats.exchanges.fetch_add(1, Ordering::Relaxed);
-        let began_us = state.clock.now_us();
+        let began_us = state.steady.now_us();
         let deadline = Instant::now() + state.timeout;
         let outcome = state.http.exchange(
             request,
@@ -179,9 +179,14 @@ impl ServiceContext<'_> {
             ),
         }
         let response = outcome?;
-        if let Some(date) = response.date_unix_s {
-            self.bound()
-                .learn_skew(date, began_us, state.clock.now_us());
+        let ended_us = state.steady.now_us();
+        let set_back_us = state.steady.set_back_us();
+        match response.date_unix_s {
+            Some(date) => {
+                self.bound()
+                    .learn_skew(date, began_us..=ended_us, set_back_us);
+            }
+            None => self.bound().learn_no_date(set_back_us),
         }
         match self.fault(&response) {
             Some(error) => Err(Failure { error, sent: true }),

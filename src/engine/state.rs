@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SteadyClock};
 use crate::engine::accounts::{Accounts, BoundService};
 use crate::engine::backoff::Backoff;
 use crate::engine::cache::Cache;
 use crate::error::Error;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::ports::http::Http;
-use crate::ports::store::{Reach, Store};
+use crate::ports::store::{BootTime, Reach, Store};
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 
 /// The maximum number of entries in [`EngineState::refusals`].
@@ -54,8 +55,12 @@ pub struct EngineState {
     pub store: Box<dyn Store>,
     /// Sends requests.
     pub http: Box<dyn Http>,
-    /// The wall clock.
+    /// The wall clock. Records that processes share use it.
     pub clock: Clock,
+    /// The wall clock that is never set back. Expiry times and the clock skew of services use it.
+    pub steady: SteadyClock,
+    /// The boot that the boot-time clock counts from. Read when it is first needed.
+    boot: OnceLock<Option<Fingerprint>>,
     /// The time limit of one exchange, and of a request without a timeout of its own.
     pub timeout: Duration,
     /// The last generation that this process issued or saw.
@@ -104,7 +109,9 @@ impl EngineState {
             cache: Cache::new(seed),
             store,
             http,
+            steady: SteadyClock::new(clock.clone()),
             clock,
+            boot: OnceLock::new(),
             timeout,
             generation: AtomicU64::new(0),
             stats: Stats::default(),
@@ -146,7 +153,16 @@ impl EngineState {
     /// Returns the time by the clock of a service.
     #[inline]
     pub fn now_us(&self, bound: &BoundService) -> i64 {
-        self.clock.now_us() + bound.skew_us()
+        self.steady.now_us() + bound.skew_us()
+    }
+
+    /// Returns the time by the clock that nobody can set, if the system has one.
+    pub fn boot_time(&self) -> Option<BootTime> {
+        let name = || Some(Fingerprint::unkeyed(&["boot", &self.clock.boot_name()?]));
+        Some(BootTime {
+            boot: (*self.boot.get_or_init(name))?,
+            at_us: u64::try_from(self.clock.boot_us()?).ok()?,
+        })
     }
 
     /// Returns a generation greater than all before, including those of rejected tokens. It is at

@@ -63,7 +63,7 @@ pub struct Record {
     pub alive_us: Option<i64>,
     /// The last login that a rejection caused. It outlives the generation. Not used yet.
     pub reject_login: Option<RejectLogin>,
-    /// When the token was acquired, by a clock that nobody can set. Not used yet.
+    /// When the token was acquired, by a clock that nobody can set.
     pub acquired: Option<BootTime>,
     /// The SHA-256 fingerprint of the manifest of the plugin that acquired the token. Not used yet.
     pub manifest: Option<[u8; 32]>,

@@ -178,7 +178,9 @@ impl<'a> Inspect<'a> {
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
         let meta = token.meta();
         let bound = self.broker.state.accounts.at_scope(meta.scope);
-        let ahead_us = bound.map_or(0, |bound| bound.skew_us());
+        let ahead_us = bound.map_or(0, |bound| {
+            bound.skew_us() + self.broker.state.steady.set_back_us()
+        });
         (meta.expires_us != NO_EXPIRY).then(|| {
             meta.expires_us
                 .saturating_sub(ahead_us)
@@ -214,7 +216,7 @@ impl<'a> Inspect<'a> {
                 access: key.access,
                 key: key.to_string(),
                 store: state.store.name(),
-                clock_skew_s: bound.skew_us() / 1_000_000,
+                clock_skew_s: (bound.skew_us() + state.steady.set_back_us()) / 1_000_000,
                 token: hit.map(|hit| self.token_info(&hit.token, Some(account))),
                 refresh_from_unix_s: times.and_then(|times| expiry_unix_s(times.advisory_us)),
                 callers_wait_from_unix_s: times.and_then(|times| expiry_unix_s(times.mandatory_us)),

@@ -143,3 +143,59 @@ fn an_answer_that_takes_long_is_no_clock_that_is_behind() {
         assert_eq!(skew(), 0, "{kind}");
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_token_beyond_its_life() {
+    for back_s in [60, 600, 2 * DAY, 3650 * DAY] {
+        let (clock, real) = (Clock::manual(START_US), Clock::manual(START_US));
+        let sandbox = Sandbox::start(keyferry_sandbox::Options {
+            clock: sandbox_clock(&real, 0),
+            ..Default::default()
+        })
+        .unwrap();
+        sandbox.set_life("user", 900);
+        sandbox.set_life("bearer", 900);
+        let session = session_at(&clock, &sandbox, &[]);
+        for round in 0..400 {
+            if round == 60 {
+                clock.set_us(clock.now_us() - back_s * SECOND);
+            }
+            for resource in ["user", "fileverbs:bearer"] {
+                let token = session
+                    .token(resource)
+                    .unwrap_or_else(|error| panic!("{back_s} s back: {error}"));
+                let left_s =
+                    claims(token.value())["exp"].as_i64().unwrap() - real.now_us() / SECOND;
+                assert!(
+                    left_s > 0,
+                    "{resource} ended {} s ago, the clock being set back by {back_s} s",
+                    -left_s
+                );
+            }
+            clock.advance_us(5 * SECOND);
+            real.advance_us(5 * SECOND);
+        }
+        let requests = sandbox.count("requests");
+        assert!(requests < 20, "{requests} requests, {back_s} s back");
+    }
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_and_is_set_right_serves_again() {
+    let (clock, real) = (
+        Clock::manual(START_US + 3650 * DAY * SECOND),
+        Clock::manual(START_US),
+    );
+    let sandbox = Sandbox::start(keyferry_sandbox::Options {
+        clock: sandbox_clock(&real, 0),
+        ..Default::default()
+    })
+    .unwrap();
+    let session = session_at(&clock, &sandbox, &[]);
+    assert!(session.token("user").is_err());
+    clock.set_us(real.now_us());
+    let first = session.token("user").unwrap();
+    assert_eq!(session.token("user").unwrap().value(), first.value());
+    let skew_s = session.explain("user").unwrap().clock_skew_s;
+    assert_eq!(skew_s, 0);
+}

@@ -407,3 +407,31 @@ fn a_pause_after_an_expired_token_ends_when_its_key_is_forgotten() {
         session.forget(Some("user")).unwrap();
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_stored_token_beyond_its_life() {
+    for back_s in [60, 600, 2 * DAY, 3650 * DAY] {
+        let harness = new_harness();
+        harness.sandbox().set_life("bearer", 600);
+        for round in 0..60 {
+            if round == 20 {
+                harness.pass_s(-back_s);
+                harness.sandbox().clock().set_offset_ms(back_s * 1000);
+            }
+            let got = *harness.session().token(BEARER).unwrap();
+            let stored = harness.session().stored(&Request::new(BEARER)).unwrap();
+            for token in [Some(got), stored].into_iter().flatten() {
+                let left_us =
+                    token.meta().expires_us - harness.sandbox().clock().now_unix_ms() * 1000;
+                assert!(
+                    left_us > 0,
+                    "round {round}: ended {} s ago, the clock being set back by {back_s} s",
+                    -left_us / 1_000_000
+                );
+            }
+            harness.pass_s(20);
+        }
+        let got = harness.sandbox().count("fileverbs_login") + harness.sandbox().count("refresh");
+        assert!(got <= 3, "{got} bearers, {back_s} s back");
+    }
+}
