@@ -388,11 +388,16 @@ mod tests {
             ..Record::default()
         };
         store
-            .change(&name, |_| Some(codec::encode_record(&key, &record)))
+            .change(&name, |_| {
+                Some(NewContent {
+                    plaintext: codec::encode_record(&key, &record),
+                    durability: Durability::Unsynced,
+                })
+            })
             .unwrap();
-        assert!(!store.remove_if_unlocked(&name, 7));
+        store.remove_if_unlocked(&name, 7);
         assert!(matches!(store.read(&name), Ok(ReadOutcome::Intact(_))));
-        assert!(store.remove_if_unlocked(&name, 8));
+        store.remove_if_unlocked(&name, 8);
         assert!(matches!(store.read(&name), Ok(ReadOutcome::Missing)));
     }
 }
