@@ -99,7 +99,7 @@ fn count(calls: &[String], names: &[&str]) -> usize {
 const PROCESSES: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
 
 #[test]
-fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_five_files() {
+fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_six_files() {
     if skip::without_strace() {
         return;
     }
@@ -151,6 +151,7 @@ fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_five_files(
     assert_eq!(
         rest,
         [
+            "/proc/sys/kernel/random/boot_id",
             "/.config/keyferry/config.toml",
             "/.local/share/keyferry",
             "/.local/state/keyferry",
