@@ -5,6 +5,7 @@
 //! [`resource::PLAIN`]. Both ways end in the same [`Service::classify`], and a test checks that
 //! both give the same result.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +16,7 @@ use crate::config::{Config, Profile, is_account};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::base_url::BaseUrl;
-use crate::model::key::{Access, ResourceKind, Scope, TokenKey};
+use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
 use crate::model::resource::{self, DEFAULT_SERVICE, Resource};
 use crate::plugin::{PluginService, Plugins, UnusablePlugin};
 use crate::ports::service::{Service, Target};
@@ -34,6 +35,8 @@ pub struct BoundService {
     skew_us: AtomicI64,
     /// The source of the skew.
     skew_source: Mutex<SkewSource>,
+    /// The users whose tokens this process uses, by the setting that identifies each.
+    owners: Mutex<HashMap<String, Fingerprint>>,
 }
 
 /// Where the skew of a service is from.
@@ -68,6 +71,16 @@ impl BoundService {
     /// Returns the key of a resource of this service and account.
     pub fn key(&self, resource_kind: ResourceKind, id: &str, access: Access) -> TokenKey {
         self.scope.key(resource_kind, id, access)
+    }
+
+    /// Returns the user whose tokens this process uses, if known. `setting` identifies the user.
+    pub fn used_owner(&self, setting: &str) -> Option<Fingerprint> {
+        self.owners.lock().get(setting).copied()
+    }
+
+    /// Notes the user whose tokens this process uses from now on.
+    pub fn use_owner(&self, setting: &str, owner: Fingerprint) {
+        self.owners.lock().insert(setting.to_owned(), owner);
     }
 
     /// Returns how far the service's clock is ahead of [`crate::clock::SteadyClock`], in
@@ -478,6 +491,7 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
             profile: profile.clone(),
             skew_us: AtomicI64::new(0),
             skew_source: Mutex::default(),
+            owners: Mutex::default(),
         }
     };
     let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();

@@ -19,6 +19,7 @@ use crate::model::token::{NO_EXPIRY, Token, TokenKind, TokenMeta};
 use crate::ports::service::{Acquired, FoundToken};
 use crate::ports::store::{FailureRecord, Reach, Record, RecordLock, Saved};
 use crate::secret::Secret;
+use crate::secret_sources;
 
 /// A smaller difference between the boot-time clock and the wall clock is ignored.
 const SET_BACK_FLOOR_US: i64 = 2_000_000;
@@ -157,9 +158,20 @@ impl<'a> Persistence<'a> {
 
     /// Returns whether the configured user owns a record.
     pub fn is_own(&self, key: &TokenKey, record: &Record) -> bool {
-        record
-            .owner
-            .is_none_or(|theirs| owner(self.bound, key).is_none_or(|own| own == theirs))
+        let (Some(theirs), Some((name, setting))) = (record.owner, owner_setting(self.bound, key))
+        else {
+            return true;
+        };
+        let is_own = configured_owner(self.bound, name, setting) == theirs;
+        // A package's or transfer's token says nothing of the user token that this process uses.
+        let says_user = !matches!(
+            key.resource_kind,
+            ResourceKind::Package | ResourceKind::Transfer
+        );
+        if is_own && (says_user || self.bound.used_owner(name).is_none()) {
+            self.bound.use_owner(name, theirs);
+        }
+        is_own
     }
 
     fn follow_link(&self, key: &TokenKey, record: Record) -> Option<Record> {
@@ -178,7 +190,7 @@ impl<'a> Persistence<'a> {
     }
 
     /// Stores the token of an explicit login. The token's owner is the given e-mail address, unless
-    /// `masv.email` is a reference: then the owner is that reference. If another user was logged in
+    /// reading `masv.email` takes long: then the owner is that reference. If another user was logged in
     /// before, that user's management and transfer tokens are dropped.
     ///
     /// # Errors
@@ -197,11 +209,12 @@ impl<'a> Persistence<'a> {
         }) {
             self.forget_managed();
         }
-        acquisition.owner = matches!(
-            self.bound.profile.setting("masv.email"),
-            None | Some(Setting::Literal(_))
-        )
-        .then(|| named("masv.email", email));
+        let setting = self.bound.profile.setting("masv.email");
+        if setting.is_none_or(secret_sources::is_quick) {
+            let owner = named("masv.email", email);
+            self.bound.use_owner("masv.email", owner);
+            acquisition.owner = Some(owner);
+        }
         self.store_acquired(&acquisition, acquired)
     }
 
@@ -365,7 +378,7 @@ impl<'a> Persistence<'a> {
             let record = Record {
                 generation,
                 token: Some(token.clone()),
-                owner: acquisition.owner.or_else(|| owner(self.bound, &key)),
+                owner: acquisition.owner.or_else(|| used_owner(self.bound, &key)),
                 renewal,
                 skew_us: self
                     .bound
@@ -629,22 +642,67 @@ pub fn reject(state: &EngineState, token: &Token) -> Result<()> {
         .map_or(Ok(()), |bound| Persistence::new(state, bound).reject(token))
 }
 
-/// Returns the owner of the tokens of a key: a fingerprint of the setting that identifies the user.
-/// For a reference, the fingerprint covers the reference itself, because its value is read only
-/// when it is needed.
+/// Returns the configured owner of the tokens of a key: a fingerprint of the value of the setting
+/// that identifies the user, however the setting refers to it.
 ///
 /// Rationale: without this, a profile whose e-mail address was changed went on using the former
 /// user's tokens until they expired.
 pub fn owner(bound: &BoundService, key: &TokenKey) -> Option<Fingerprint> {
-    let mut names = bound
+    let (name, setting) = owner_setting(bound, key)?;
+    Some(configured_owner(bound, name, setting))
+}
+
+/// Returns the owner of a token that this process has acquired: the user whose tokens it uses. The
+/// setting may name another user since.
+fn used_owner(bound: &BoundService, key: &TokenKey) -> Option<Fingerprint> {
+    let (name, setting) = owner_setting(bound, key)?;
+    Some(
+        bound
+            .used_owner(name)
+            .unwrap_or_else(|| configured_owner(bound, name, setting)),
+    )
+}
+
+/// Notes the user of a flight, if the setting that was read identifies the user of its key.
+pub fn note_used(
+    bound: &BoundService,
+    key: &TokenKey,
+    name: &str,
+    setting: &Setting,
+    value: &Secret,
+) {
+    if owner_setting(bound, key).is_some_and(|(owner, _)| owner == name) {
+        let owner = if secret_sources::is_quick(setting) {
+            named(name, value)
+        } else {
+            referred(name, setting)
+        };
+        bound.use_owner(name, owner);
+    }
+}
+
+/// Returns the setting that identifies the user of a key, and its name.
+fn owner_setting<'a>(bound: &'a BoundService, key: &TokenKey) -> Option<(&'a str, &'a Setting)> {
+    bound
         .service
         .owner_settings(key.resource_kind, key.access)
-        .into_iter();
-    let (name, setting) = names.find_map(|name| Some((name, bound.profile.setting(name)?)))?;
-    match setting {
-        Setting::Literal(value) => Some(named(name, value)),
-        reference => Some(Fingerprint::unkeyed(&[name, &format!("{reference:?}")])),
-    }
+        .into_iter()
+        .find_map(|name| Some((name, bound.profile.setting(name)?)))
+}
+
+/// Returns the owner that a setting names. If its value takes long to read, or cannot be read, the
+/// owner is the reference itself.
+fn configured_owner(bound: &BoundService, name: &str, setting: &Setting) -> Fingerprint {
+    let read = || secret_sources::resolve(setting, name, bound.profile.environment()).ok();
+    secret_sources::is_quick(setting)
+        .then(read)
+        .flatten()
+        .map_or_else(|| referred(name, setting), |value| named(name, &value))
+}
+
+/// Returns the owner that stands for a reference.
+fn referred(name: &str, reference: &Setting) -> Fingerprint {
+    Fingerprint::unkeyed(&["reference", name, &format!("{reference:?}")])
 }
 
 #[expect(

@@ -309,6 +309,9 @@ impl Context for ServiceContext<'_> {
                 let resolved =
                     secret_sources::resolve_with(setting, name, profile.environment(), self);
                 blocked.lock().remove(&scope);
+                if let (Ok(value), Some(key)) = (&resolved, self.key) {
+                    persistence::note_used(self.bound(), key, name, setting, value);
+                }
                 resolved.map(Some)
             }
             None => Ok(profile.text(name).map(Secret::from)),

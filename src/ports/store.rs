@@ -38,7 +38,7 @@ pub struct Record {
     /// The token. A store that only lives as long as the process may omit it, because the token is
     /// cached.
     pub token: Option<Token>,
-    /// A fingerprint of the setting that identifies the token's user. `None` if the token does not
+    /// A fingerprint of the value of the setting that identifies the token's user. `None` if the token does not
     /// depend on the user.
     pub owner: Option<Fingerprint>,
     /// The renewal secret to save. A store never returns it in a record: see

@@ -42,6 +42,15 @@ pub fn timeout_error(setting: &Setting, key: &str) -> Option<Error> {
     ))
 }
 
+/// Returns whether reading the secret of a setting takes so little time that it can be read to
+/// compare it: this starts no program and asks no service.
+pub fn is_quick(setting: &Setting) -> bool {
+    matches!(
+        setting,
+        Setting::Literal(_) | Setting::Env(_) | Setting::File(_) | Setting::Mounted(_)
+    )
+}
+
 /// Returns the secret of a setting. Does not support secrets from plugins. `key` is the setting's
 /// name, for error messages.
 ///

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use keyferry::config::Config;
+use keyferry::error::ErrorKind;
 use keyferry::model::request::Request;
 use keyferry::model::token::TokenKind;
 use keyferry::session::{Options, Session};
 use keyferry_sandbox::{Fault, credentials as c};
 use keyferry_testing::harness::Harness;
-use keyferry_testing::settings::{config, settings};
+use keyferry_testing::settings::{config, environment, settings};
 
 use crate::processes::{StoreProcesses, new_harness};
 
@@ -335,4 +336,72 @@ fn a_configuration_of_its_own_keeps_tokens_in_memory_unless_it_says_otherwise() 
     assert_eq!(session.explain("user").unwrap().store, "memory");
     let explained = new_harness().session().explain("user").unwrap();
     assert_eq!(explained.store, "file");
+}
+
+/// Opens a session whose e-mail address is this reference.
+fn session_of(harness: &Harness, reference: &str) -> Session {
+    let text = format!("[masv]\nemail = {reference}\n");
+    let path = harness.write_private_file("config.toml", &text);
+    let mut config = Config::load(Some(&path), environment(&[("EMAIL", c::EMAIL)])).unwrap();
+    let store = harness.setting();
+    for (key, value) in settings(harness.sandbox(), &[("store", &store), ("masv.email", "")]) {
+        config.set(key, value.into()).unwrap();
+    }
+    let options = Options {
+        clock: harness.clock().clone(),
+        refreshes_in_background: false,
+    };
+    Session::open_with(config, options).unwrap()
+}
+
+#[test]
+fn the_same_user_behind_different_references_shares_the_token() {
+    let harness = new_harness();
+    let one = harness.write_private_file("one", c::EMAIL);
+    let two = harness.write_private_file("two", &format!("{}\n", c::EMAIL));
+    let file = |path: &PathBuf| format!("{{ file = \"{}\" }}", path.display());
+    let first = session_of(&harness, &file(&one)).token("user").unwrap();
+    for reference in [
+        file(&two),
+        "{ env = \"EMAIL\" }".into(),
+        format!("\"{}\"", c::EMAIL),
+    ] {
+        let next = session_of(&harness, &reference).token("user").unwrap();
+        assert_eq!(next.value(), first.value(), "{reference}");
+    }
+    assert_eq!(harness.sandbox().count("login"), 1);
+}
+
+#[test]
+fn another_user_behind_the_same_reference_gets_none_of_the_former_ones_tokens() {
+    let harness = new_harness();
+    let path = harness.write_private_file("email", c::EMAIL);
+    let reference = format!("{{ file = \"{}\" }}", path.display());
+    let running = session_of(&harness, &reference);
+    running.token("user").unwrap();
+    harness.write_private_file("email", c::SECOND_EMAIL);
+    // The running session goes on with the former user's token. What it gets with that one is the
+    // former user's too.
+    running.token(&crate::worker::package()).unwrap();
+    assert_eq!(harness.sandbox().count("login"), 1);
+    let next = session_of(&harness, &reference);
+    // The password is the former user's.
+    for resource in ["user", &crate::worker::package()] {
+        let failure = next.token(resource).map(drop).unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::BadCredentials, "{resource}");
+    }
+    assert_eq!(harness.sandbox().count("login"), 2);
+}
+
+#[test]
+fn no_command_runs_to_find_a_stored_token() {
+    let harness = new_harness();
+    let log = harness.path("runs");
+    let script = format!("echo run >> {}; echo {}", log.display(), c::EMAIL);
+    let reference = format!("{{ command = [\"/bin/sh\", \"-c\", \"{script}\"] }}");
+    for _ in 0..3 {
+        session_of(&harness, &reference).token("user").unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "run\n");
+    assert_eq!(harness.sandbox().count("login"), 1);
 }
