@@ -962,8 +962,8 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
  * @param error_out  receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NOT_CACHED if no unexpired token is cached, or if the cached token expires
- *            in less than `min_valid_s` seconds (if `min_valid_s` exceeds the whole lifetime of
- *            the token, half of that lifetime is required instead);
+ *            before the required time has passed. That time is `min_valid_s` seconds, or half of
+ *            the token's lifetime if `min_valid_s` exceeds the whole lifetime;
  *          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
  *          KEYFERRY_E_INVALID_RESOURCE if the resource is malformed;
  *          KEYFERRY_E_UNKNOWN_SERVICE if the resource belongs to no configured service;
@@ -988,7 +988,7 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
  * percent-encoded characters. The first use of the default session opens it, which reads the
  * configuration.
  *
- * When the token becomes due for a refresh, one call of this function returns
+ * When the token becomes due for a refresh, only one of all calls of this function returns
  * KEYFERRY_E_NOT_CACHED, although the token is still valid. The caller that gets this code should
  * call `keyferry_session_token_for`, which starts the refresh. All other calls of this function
  * still return the token.
@@ -1135,10 +1135,10 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Explains how keyferry would get a token for a resource, and why. The explanation has the
- * service, the account, the token's identifier in the cache, and the cached token with its refresh
- * times. After a failure, it also says how long keyferry will return the last error without a new
- * network request.
+ * Explains how keyferry would get a token for a resource, and why. The explanation names
+ * the service, the account and the token's identifier in the cache. It describes the cached token
+ * and its refresh times, but does not contain the token. After a failure, it also says how long
+ * keyferry will return the last error without a new network request.
  *
  * Makes no network request.
  *

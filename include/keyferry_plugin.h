@@ -306,8 +306,8 @@ typedef struct {
  * - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
  *   response;
  * - retries a GET at most twice, if it failed temporarily;
- * - retries a POST, PUT or DELETE only if it is a login (see `exchange`), and at most once: if no
- *   part of the request was sent, or if a 429 response asks for a retry within 2 seconds;
+ * - retries a POST, PUT or DELETE only if it is a login (see `exchange`), and only if no part of the
+ *   request was sent or a 429 response asks for a retry within 2 seconds. It retries at most once;
  * - remembers rejected secrets for a while, in all processes, and does not send them again during
  *   that time;
  * - drops log messages and error messages that contain a secret of the call.
@@ -609,8 +609,8 @@ typedef struct {
    */
   const char *title;
   /**
-   * The prefix of all paths of the service below the base URL. It begins and ends with a slash:
-   * `/` or `/v1/`.
+   * The prefix of all paths of the service below the base URL. It begins and ends with a slash,
+   * as in `/` or `/v1/`.
    */
   const char *prefix;
   /**

@@ -12,10 +12,10 @@ use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// Explains how keyferry would get a token for a resource, and why. The explanation has the
-/// service, the account, the token's identifier in the cache, and the cached token with its refresh
-/// times. After a failure, it also says how long keyferry will return the last error without a new
-/// network request.
+/// Explains how keyferry would get a token for a resource, and why. The explanation names
+/// the service, the account and the token's identifier in the cache. It describes the cached token
+/// and its refresh times, but does not contain the token. After a failure, it also says how long
+/// keyferry will return the last error without a new network request.
 ///
 /// Makes no network request.
 ///

@@ -154,8 +154,8 @@ pub extern "C" fn keyferry_session_token_for(
 /// @param error_out  receives the details of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NOT_CACHED if no unexpired token is cached, or if the cached token expires
-///            in less than `min_valid_s` seconds (if `min_valid_s` exceeds the whole lifetime of
-///            the token, half of that lifetime is required instead);
+///            before the required time has passed. That time is `min_valid_s` seconds, or half of
+///            the token's lifetime if `min_valid_s` exceeds the whole lifetime;
 ///          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
 ///          KEYFERRY_E_INVALID_RESOURCE if the resource is malformed;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if the resource belongs to no configured service;
@@ -188,7 +188,7 @@ pub extern "C" fn keyferry_session_cached(
 /// percent-encoded characters. The first use of the default session opens it, which reads the
 /// configuration.
 ///
-/// When the token becomes due for a refresh, one call of this function returns
+/// When the token becomes due for a refresh, only one of all calls of this function returns
 /// KEYFERRY_E_NOT_CACHED, although the token is still valid. The caller that gets this code should
 /// call `keyferry_session_token_for`, which starts the refresh. All other calls of this function
 /// still return the token.

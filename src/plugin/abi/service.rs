@@ -90,8 +90,8 @@ pub struct keyferry_plugin_service {
     pub route_count: u32,
     /// The name of the service in messages.
     pub title: *const c_char,
-    /// The prefix of all paths of the service below the base URL. It begins and ends with a slash:
-    /// `/` or `/v1/`.
+    /// The prefix of all paths of the service below the base URL. It begins and ends with a slash,
+    /// as in `/` or `/v1/`.
     pub prefix: *const c_char,
     /// An array of `route_count` routes. The host uses the first route that matches a path.
     pub routes: *const keyferry_plugin_route,

@@ -136,7 +136,7 @@ pub enum Command {
     /// Values of secrets are not shown.
     #[command(after_help = EXIT_CODES_HELP)]
     Config(ConfigOptions),
-    /// Answer a request of Bazel or another build tool
+    /// Answer a credential request from Bazel or another build tool
     ///
     /// Reads one JSON object `{"uri": …}` from standard input. Prints a JSON object with the
     /// request headers and the time when they expire.

@@ -23,7 +23,7 @@ const ALTERNATIVE_PREFIX: &str = "# ";
 /// The options of `keyferry sandbox`.
 #[derive(Args, Default)]
 pub struct SandboxOptions {
-    /// Use three consecutive ports from this one: MASV, MASV Agent, FileVerbs [default: free ports]
+    /// Use three consecutive ports, starting at this one, for MASV, MASV Agent and FileVerbs [default: free ports]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65533))]
     pub port_base: Option<u16>,
     /// Port of MASV; 0 selects a free port
