@@ -199,7 +199,8 @@ pub struct FastMatch<'a> {
     /// The resource.
     pub resolved: ResolvedResource<'a>,
     /// The part of the string that the caller must still check: the part after the id. It is the
-    /// whole string if the target has no id or also has a parent.
+    /// whole string if the target has no id, or if the string also contains the id of a parent,
+    /// such as the package of a transfer.
     pub rest: &'a str,
 }
 
@@ -332,8 +333,9 @@ impl Accounts {
         }
     }
 
-    /// Resolves a string for a lookup that compares the id with a known one. Everything before the
-    /// id is compared literally here. The caller must check the rest, [`FastMatch::rest`].
+    /// Resolves a string for a lookup in the cache, which compares the id with the ids of the
+    /// cached tokens. This function compares the part before the id literally. The caller must
+    /// check the part after the id, [`FastMatch::rest`].
     #[inline(always)]
     pub fn match_prefix<'a>(&self, account: usize, text: &'a str) -> Option<FastMatch<'a>> {
         if text.len() > resource::MAX_BYTES {

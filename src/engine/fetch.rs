@@ -1,8 +1,9 @@
 //! The work of one flight: takes the store's lock, looks for a newer token, refreshes or acquires
 //! the token, and stores it.
 //!
-//! The record that was read when the lock was granted serves the whole flight. Only the record of a
-//! link's package is loaded apart, and the record of a key whose renewal was rejected.
+//! The store reads the key's stored record when it grants the lock, and the whole flight uses that
+//! record. A flight loads another record in two cases only: it loads the record of a link's
+//! package, and it loads the key's record again after the service rejected the renewal secret.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -69,8 +70,9 @@ impl<'a> Fetch<'a> {
     /// Fetches the token.
     ///
     /// # Errors
-    /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock,
-    /// and either the deadline passes or the caller already has a valid token.
+    /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock
+    /// until the deadline. Also returns [`ErrorKind::Busy`], without waiting, if another process
+    /// holds the lock and the cache has an unexpired token that lasts as long as the request needs.
     pub fn run(&self) -> Result<Token> {
         let key = &self.acquisition.key;
         let began_us = self.state.clock.now_us();
@@ -115,8 +117,8 @@ impl<'a> Fetch<'a> {
                 }
                 Fetched::Adopted(token) => Ok(token),
             });
-        // Another flight may have cached the token meanwhile, because it fetched a list with this
-        // token.
+        // Another flight may have cached the token meanwhile, because it fetched a list that
+        // contains this token.
         let outcome = outcome.or_else(|error| newer().ok_or(error));
         let error = outcome.as_ref().err();
         if let Some(error) = error.filter(|error| error.kind == ErrorKind::SecretSource) {
@@ -131,9 +133,10 @@ impl<'a> Fetch<'a> {
         outcome
     }
 
-    /// Waits for the store's lock until the deadline, and asks again when the store says so. Each
-    /// time it looks for a token that another process has stored. It stops waiting at once if the
-    /// cache holds an unexpired token that lasts as long as the request needs.
+    /// Waits for the store's lock until the deadline. Tries the lock again after each delay that
+    /// the store returns. With each try, looks for a token that another process has stored. Stops
+    /// waiting at once if the cache holds an unexpired token that lasts as long as the request
+    /// needs.
     fn wait_for_lock(&self) -> Result<LockOutcome> {
         let scope = self.bound.scope.fingerprint();
         let outcome = self.ask_for_lock(scope);
@@ -154,7 +157,8 @@ impl<'a> Fetch<'a> {
             let (holder, retry_after) = match self.state.store.turn(&acquisition.key, above)? {
                 Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),
                 Turn::Newer(record) => {
-                    // If its token is not fresh, the next turn is for what is newer still.
+                    // If the record has no fresh token, the next try for the lock asks only for a
+                    // record with a later generation.
                     above = record.generation;
                     let record = self.tokens.usable(&acquisition.key, *record);
                     match self.find_newer(Some(&record)) {
@@ -178,8 +182,9 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Returns the fresh token that has appeared while another process held the lock. The store
-    /// itself reports a newer record, but not the record of a link's package.
+    /// Returns the fresh token that has appeared while another process held the lock. When a flight
+    /// tries the lock, the store reports a newer record of the key. It does not report the record
+    /// of a link's package, so this function loads that record.
     fn find_while_held(&self) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
         if self.acquisition.key.resource_kind != ResourceKind::Link {
@@ -199,12 +204,13 @@ impl<'a> Fetch<'a> {
         })
     }
 
-    /// Returns a fresh token that has appeared in the cache or in a usable record since the caller looked.
+    /// Returns a fresh token that has appeared in the cache or in a usable record since the caller
+    /// looked.
     ///
     /// Rationale: the cache is checked both before and after the record. Between those checks, a
     /// caller on another thread may copy the token from the store to the cache. The record then has
-    /// no token newer than the cached one. Without the second check, the one flight that got the
-    /// lock among many processes fetched a token that all of them already had.
+    /// no token newer than the cached one. Without the second check, a flight that got the lock
+    /// fetched a token that its process had already cached.
     fn find_newer(&self, record: Option<&Record>) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
         cached()
@@ -261,8 +267,9 @@ impl<'a> Fetch<'a> {
     /// Takes the renewal secret out of the store, unless the record belongs to another user.
     ///
     /// # Errors
-    /// Returns the recorded error of the last renewal, while it is in force. A login waits for it
-    /// too, because the service is not to be asked.
+    /// Returns the recorded error of the last renewal until the backoff for that error ends. Until
+    /// then the flight does not log in either, because keyferry sends no request to the service
+    /// during a backoff.
     fn take_renewal(
         &self,
         context: &ServiceContext<'_>,

@@ -9,12 +9,13 @@ const SECOND_US: i64 = 1_000_000;
 /// The longest `Retry-After` that is honoured.
 pub const MAX_RETRY_AFTER_US: i64 = 15 * 60 * SECOND_US;
 
-/// Returns the error that is recorded for a secret, while that record is in force.
+/// Returns the error that is recorded for a secret, until the recorded end of its backoff.
 pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
     lookup_within(store, Reach::Everywhere, secret, now_us)
 }
 
-/// Returns the error that [`record_within`] recorded with this reach, while it is in force.
+/// Returns the error that [`record_within`] recorded with this reach, until the recorded end of its
+/// backoff.
 pub fn lookup_within(
     store: &dyn Store,
     reach: Reach,
@@ -32,9 +33,9 @@ pub fn lookup_within(
     )
 }
 
-/// Returns whether a recorded failure is in force. If the start time of the record is in the
-/// future, the clock was set back after the failure. Such a record is ignored, because it would
-/// block the secret for too long.
+/// Returns whether the backoff after a recorded failure has not ended yet. If the start time of the
+/// record is in the future, the clock was set back after the failure. Such a record is ignored,
+/// because it would block the secret for too long.
 fn is_running(refusal: &FailureRecord, now_us: i64) -> bool {
     (refusal.since_us..refusal.until_us).contains(&now_us)
 }
@@ -116,8 +117,8 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
 }
 
 /// Removes the recorded failure of an account after a successful read. A rejection is always
-/// removed. A throttle or another failure that is in force stays, because the read may have been
-/// sent before that failure.
+/// removed. A throttle or another failure stays until its backoff ends, because the read may have
+/// been sent before that failure.
 pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
     let goes_on = |before: &FailureRecord| {
         before.error.kind != ErrorKind::BadCredentials && is_running(before, now_us)

@@ -138,8 +138,8 @@ impl<'a> Persistence<'a> {
         Some(self.usable(key, record))
     }
 
-    /// Applies the generation and the clock skew of a record. Of another user's record, returns
-    /// only the generation. Leaves out a token that has expired by the boot-time clock.
+    /// Applies the generation and the clock skew of a record. Returns only the generation if the
+    /// record belongs to another user. Leaves out a token that has expired by the boot-time clock.
     pub fn usable(&self, key: &TokenKey, record: Record) -> Record {
         self.state.observe_generation(record.generation);
         self.apply_stored_skew(&record);
@@ -245,8 +245,8 @@ impl<'a> Persistence<'a> {
         }
     }
 
-    /// Applies the clock skew of a record: the stored one, or the one that the boot-time clock shows
-    /// if the wall clock was set back since the token was acquired.
+    /// Applies the clock skew of a record: the stored skew, or the skew that the boot-time clock
+    /// shows if the wall clock was set back since the token was acquired.
     pub fn apply_stored_skew(&self, record: &Record) {
         let now_us = self.state.clock.now_us();
         let acquired_us = record
@@ -300,8 +300,8 @@ impl<'a> Persistence<'a> {
                 .is_some_and(|since_us| since_us >= life_us)
     }
 
-    /// Saves a record, under the lock of its key if this flight holds it. Returns the record that
-    /// was stored meanwhile and stays, if any.
+    /// Saves a record, under the lock of its key if this flight holds it. If another record was
+    /// stored meanwhile, keeps that record and returns it.
     fn save(
         &self,
         key: &TokenKey,
@@ -336,7 +336,8 @@ impl<'a> Persistence<'a> {
     }
 
     /// Stores the token of a flight, then caches it, as [`Persistence::store_acquired`] does. If
-    /// another token was stored since the lock was granted, returns that one, and drops this one.
+    /// another token was stored since the lock was granted, returns that token, and drops the token
+    /// of the flight.
     ///
     /// # Errors
     /// Returns the errors of [`Persistence::store_acquired`].
@@ -364,8 +365,8 @@ impl<'a> Persistence<'a> {
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
         let own_lock = lock.filter(|_| key == acquisition.key);
         if own_lock.is_none() {
-            // Reading the record makes the next generation exceed the stored one. The record of a
-            // lock was read when the lock was granted.
+            // Reading the record makes the next generation exceed the stored one. If this flight
+            // holds the lock of `key`, the record was already read when the lock was granted.
             let _ = self.record(&key);
         }
         let token = self.make(&key, &found)?;
@@ -416,7 +417,8 @@ impl<'a> Persistence<'a> {
         Ok(token)
     }
 
-    /// Returns the fresh token that was stored during a flight, in place of the flight's own.
+    /// Returns the fresh token that was stored while the flight ran. The flight returns this token
+    /// instead of the token that it acquired itself.
     fn adopt(&self, acquisition: &Acquisition, winner: Record) -> Option<Token> {
         let winner = self.usable(&acquisition.key, winner);
         let token = self
@@ -583,7 +585,8 @@ impl<'a> Persistence<'a> {
     /// machine cannot use.
     ///
     /// # Errors
-    /// Returns the error of [`Persistence::note_unusable`], while it is in force.
+    /// Returns the error that [`Persistence::note_unusable`] recorded, until the time for which it
+    /// blocks requests has passed.
     pub fn check_unusable(&self, key: &TokenKey) -> Result<()> {
         if key.resource_kind == ResourceKind::Key {
             return Ok(());
@@ -602,8 +605,9 @@ impl<'a> Persistence<'a> {
     /// expired already is treated like an outage: the service is not asked again for 5 s, doubling
     /// to 5 min. This concerns this machine only, because its clock is the likely cause.
     ///
-    /// Rationale: the service accepts such a login, so nothing was recorded. With a clock that was
-    /// 10 years ahead, each call of each program sent a login.
+    /// Rationale: the service accepts a login whose token this machine cannot use, so keyferry
+    /// recorded no failure. On a machine whose clock was 10 years ahead, each call of each program
+    /// sent a login.
     pub fn note_unusable(&self, key: &TokenKey, error: Option<&Error>) {
         let is_unusable = error.is_none_or(|error| error.kind == ErrorKind::BadResponse);
         if key.resource_kind == ResourceKind::Key || !is_unusable {
@@ -629,8 +633,8 @@ impl<'a> Persistence<'a> {
     }
 }
 
-/// Marks a token as rejected by its service. Neither the cache nor the store serves this generation
-/// of the token any more.
+/// Marks a token as rejected by its service. From then on, neither the cache nor the store returns
+/// this generation of the token.
 ///
 /// # Errors
 /// [`ErrorKind::Store`] if the store cannot be read or written.

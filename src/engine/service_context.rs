@@ -120,7 +120,7 @@ impl ServiceContext<'_> {
     /// Checks whether the key may be renewed now.
     ///
     /// # Errors
-    /// Returns the recorded error of the last renewal, while it is in force.
+    /// Returns the recorded error of the last renewal until the backoff for that error ends.
     pub fn check_renewal(&self) -> Result<()> {
         let fingerprint = self.renewal_fingerprint();
         let (store, now_us) = (&*self.state.store, self.state.clock.now_us());

@@ -1,7 +1,8 @@
-//! The host's table: the slots that plugins call.
+//! The host's table. Its slots are the functions that plugins call.
 //!
-//! Each slot takes the id of the call in which the plugin uses it. A slot catches panics, records
-//! an invalid argument as a fault of the plugin, and checks an out-pointer before it writes to it.
+//! keyferry gives each call of the plugin an id, and the plugin passes that id to each slot that it
+//! uses during the call. A slot catches panics, records an invalid argument as a fault of the
+//! plugin, and checks an out-pointer before it writes to it.
 
 #![expect(unsafe_code, reason = "calls plugins, and is called by them")]
 
@@ -93,7 +94,7 @@ fn copy_to_buffer(
 /// Returns the error for a call whose buffers would exceed [`MAX_TOTAL_BYTES`].
 fn too_much_memory(slot: &str) -> SlotError {
     SlotError::Fault(format!(
-        "it called `{slot}` for more memory than the {} MiB that one call may use",
+        "it exceeded the {} MiB limit for its buffers when it called `{slot}`",
         MAX_TOTAL_BYTES >> 20
     ))
 }

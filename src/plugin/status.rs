@@ -73,11 +73,11 @@ pub(super) fn kind_and_message(code: keyferry_plugin_status) -> Option<(ErrorKin
         ),
         abi::KEYFERRY_PLUGIN_E_UNSUPPORTED => (
             ErrorKind::Unsupported,
-            "it does not support this request; check its documentation",
+            "the plugin does not support this request; check the plugin's documentation",
         ),
         abi::KEYFERRY_PLUGIN_E_FAILED => (
             ErrorKind::Plugin,
-            "it failed without an error message; report this to the plugin's author",
+            "the plugin failed without an error message; report this to the plugin's author",
         ),
         _ => return None,
     };

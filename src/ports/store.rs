@@ -16,9 +16,10 @@
 //! A store SHOULD continue in memory if it cannot write, for example because the disk is full or a
 //! directory is not writable. It then logs a warning that names the remedy.
 //!
-//! A lock saves work: it keeps processes from fetching the same token twice. It is not what keeps a
-//! renewal secret from being sent twice, because a holder may be stopped for longer than a store
-//! can keep a lock for it. A renewal secret is safe because it leaves the store before it is sent.
+//! A lock saves work: it keeps processes from fetching the same token twice. It does not guarantee
+//! that a renewal secret is sent only once, because a holder may be suspended for longer than the
+//! store can keep the lock for that holder. The guarantee comes from another rule: a renewal secret
+//! is removed from the store before it is sent.
 
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ pub struct Record {
     pub alive_us: Option<i64>,
     /// The last login that a rejection caused. It outlives the generation. Not used yet.
     pub reject_login: Option<RejectLogin>,
-    /// When the token was acquired, by a clock that nobody can set.
+    /// When the token was acquired, by the boot-time clock, which cannot be set.
     pub acquired: Option<BootTime>,
     /// The SHA-256 fingerprint of the manifest of the plugin that acquired the token. Not used yet.
     pub manifest: Option<[u8; 32]>,
@@ -133,7 +134,7 @@ pub enum Turn {
 pub enum Saved {
     /// The record is stored, or is kept in memory by a store that cannot write.
     Kept,
-    /// Another record was stored meanwhile, and stays. The caller uses that one.
+    /// Another record was stored meanwhile, and stays stored. The caller uses that record.
     Lost(Box<Record>),
 }
 

@@ -1,12 +1,12 @@
 //! Locks between processes and between threads. They are released when their process ends, even if
 //! a forked child of it still runs.
 //!
-//! One file holds all locks of a store: each [`LockId`] is one byte of that file, which need not
-//! exist. A process has one descriptor for the file, however many locks it holds. On Linux the
-//! locks are open file description locks. They have four traps:
+//! One file holds all locks of a store: each [`LockId`] is the offset of one byte in that file. The
+//! file may be shorter than the offset. A process has one descriptor for the file, however many
+//! locks it holds. On Linux the locks are open file description locks. They have four traps:
 //!
-//! - A descriptor can lock the same byte twice. So a table in this process keeps its threads, and
-//!   its sessions, apart.
+//! - A descriptor can lock the same byte twice. So a table in this process prevents two of its
+//!   threads or sessions from holding the same lock.
 //! - The kernel does not say which process holds a lock. So the holder writes its process id and
 //!   its start time into the file. This hint is only for messages.
 //! - A descriptor without write permission cannot lock. A store that cannot be written needs no
@@ -170,9 +170,9 @@ impl Drop for Descriptor {
 pub struct LockId(u32);
 
 impl LockId {
-    /// The bits of the number. With those of the space, an id fits into a 32-bit file offset, which
-    /// is all that some machines have. Rationale: if programs of two architectures had different
-    /// offsets for one lock, the lock would not keep them apart.
+    /// The bits of the number. Together with the bits of the space, an id fits into a 32-bit file
+    /// offset, which is all that some machines have. Rationale: if programs of two architectures
+    /// had different offsets for one lock, both could hold that lock at once.
     const NUMBER_BITS: u32 = 25;
     const NUMBER_MASK: u64 = (1 << Self::NUMBER_BITS) - 1;
 

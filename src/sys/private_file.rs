@@ -225,8 +225,9 @@ pub fn check_replace(path: &Path) -> Result<()> {
         .map_err(|fault| fault_error(path, &fault))
 }
 
-/// Writes all bytes. After a power failure the file may be empty or short. Beyond the file size
-/// limit the write fails; the kernel does not end the process.
+/// Writes all bytes. After a power failure the file may be empty or short. If the file would exceed
+/// the process's file size limit, the write fails. The SIGXFSZ signal of the kernel does not end
+/// the process.
 ///
 /// # Errors
 /// Returns the operating system's error.

@@ -2,10 +2,11 @@
 //! opened from the root down, so that the checks apply to the directories that are used, whatever
 //! happens to their paths.
 //!
-//! Nothing is created in, and no symbolic link is followed from, anything that belongs to neither
-//! this user nor root. So root creates nothing in another user's directory. Rationale: `sudo` may
-//! keep HOME or XDG_* of the user who called it. Root's files in that user's home would make the
-//! store and the configuration unusable for that user.
+//! A directory or symbolic link is trusted only if it belongs to this user or root. In other
+//! directories nothing is created and no symbolic link is followed. Other symbolic links are not
+//! followed either. So root creates nothing in another user's directory. Rationale: `sudo` may keep
+//! HOME or XDG_* of the user who called it. Root's files in that user's home would make the store
+//! and the configuration unusable for that user.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -138,7 +138,7 @@ fn a_plugin_that_tells_its_secret_is_not_repeated() {
         (error.kind, error.message()),
         (
             ErrorKind::Plugin,
-            "the plugin liar: it failed without an error message; report this to the plugin's author"
+            "the plugin liar: the plugin failed without an error message; report this to the plugin's author"
         )
     );
 }

@@ -26,7 +26,7 @@ fn zeroed(count: usize) -> Box<[AtomicU64]> {
 }
 
 /// The maximum number of chunks. Each new chunk has at least an eighth of the size of all chunks
-/// before it, so 256 chunks are enough for any memory.
+/// before it, so 256 chunks can hold more than the memory of any machine.
 const CHUNKS: usize = 256;
 /// The minimum size of a chunk, in words.
 const FIRST_WORDS: usize = 1024;

@@ -205,9 +205,9 @@ pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
 
 /// Copies the token into a box.
 ///
-/// Rationale: this function makes the box, not a caller. When a token was moved from function to
-/// function, each move waited for the writes of the previous move. This waiting took a third of the
-/// time of a cache hit.
+/// Rationale: this function makes the box itself, and does not leave that to its caller. When a
+/// token was moved from function to function, each move waited for the writes of the previous move.
+/// This waiting took a third of the time of a cache hit.
 #[inline]
 #[expect(
     unsafe_code,
@@ -289,8 +289,9 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> EntryView {
 /// Changes the word for the advisory time from `from` to `to`. Returns false if the word is no
 /// longer `from`.
 ///
-/// Callers of this function hold no lock. If a writer replaces the entry at the same time, either
-/// no caller is notified, or a caller of another token is notified once and too early.
+/// Callers of this function hold no lock. If a writer replaces the entry at the same time, one of
+/// two things happens: no caller is notified, or one caller that looks up the entry's new token is
+/// notified too early.
 pub fn exchange_advisory(content: &[AtomicU64], from: u64, to: u64) -> bool {
     content.get(ADVISORY).is_some_and(|advisory| {
         advisory

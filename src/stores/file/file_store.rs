@@ -78,7 +78,7 @@ impl Store for FileStore {
             ))));
         }
         let attempt = self.files.try_flight_lock(key);
-        // Read after the lock was tried: the record is then what the last holder left behind.
+        // Read the record after trying the lock. Then it includes what the last holder wrote.
         let found = self.files.read(key);
         if let Some(found) = found.as_ref().filter(|found| found.record.is_newer(above)) {
             return Ok(Turn::Newer(Box::new(

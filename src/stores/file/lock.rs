@@ -3,11 +3,12 @@
 //! A process holds the flight lock of a record while it fetches the token. A caller tries a flight
 //! lock and never waits for it. A process holds the write lock of a file while it writes that one
 //! file. Callers wait for a write lock. Each record and each failure has locks of its own, so
-//! unrelated ones don't wait for each other.
+//! callers that use different ones don't wait for each other.
 //!
-//! Each kind of resource has its own space of flight locks. Rationale: to fetch a package's token, a
-//! process may also have to fetch the user's token. It then holds both locks. Two records of one kind
-//! may share a lock: rarely, or often where locks are `flock`s. The process would wait for itself.
+//! Each kind of resource has its own space of flight locks. Rationale: to fetch a package's token,
+//! a process may also have to fetch the user's token. It then holds both locks. Two records of one
+//! kind may share a lock. This is rare, except where locks are `flock`s. If records of different
+//! kinds could share a lock too, the process would wait for itself.
 
 use std::fs::File;
 use std::io;

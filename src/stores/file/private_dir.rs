@@ -111,8 +111,8 @@ pub(super) fn open_or_create(path: &Path, home: Option<&Path>) -> Result<Dir> {
     check_dir(path, dir)
 }
 
-/// Fails if the directories above `path` aren't safe to write to: if `home` does not exist, or if
-/// it or the nearest existing parent of `path` belongs to neither this user nor root.
+/// Checks that the directories above `path` are safe to write to. Fails if `home` does not exist,
+/// or if `home` or the nearest existing parent of `path` belongs to neither this user nor root.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] with the directory, its owner and the remedy; [`ErrorKind::Store`] if

@@ -20,7 +20,8 @@ pub(super) struct Found {
     pub(super) in_memory: bool,
 }
 
-/// The files of records, and what could not be written. A lock shares it with the store.
+/// The files of records, and the records that could not be written. The store and its locks share
+/// this value.
 pub(super) struct RecordFiles {
     pub(super) store: LazyStore,
     /// Records that could not be written, or that replace a file which could not be removed. Each
@@ -114,10 +115,11 @@ impl RecordFiles {
         }
     }
 
-    /// Writes the record that `change` returns for the one on disk. Writes nothing if it returns
-    /// `None`. Syncs the file if one of both records has a renewal secret: a service takes it for
-    /// theft if a secret that was already sent comes back after a power failure. A token without one
-    /// can be acquired again.
+    /// Passes the record on disk to `change`, and writes the record that `change` returns. Writes
+    /// nothing if `change` returns `None`. Syncs the file if the old or the new record has a
+    /// renewal secret. Otherwise a power failure could restore a secret that was already sent, and
+    /// a service that receives the secret twice assumes that it was stolen. A record without a
+    /// renewal secret needs no sync, because its token can be acquired again.
     pub(super) fn change_file(
         &self,
         key: &TokenKey,
@@ -143,7 +145,7 @@ impl RecordFiles {
         })
     }
 
-    /// Saves a record, unless `stays` returns true for the one on disk. If the file can't be
+    /// Saves a record, unless `stays` returns true for the record on disk. If the file can't be
     /// written, the record is kept in memory.
     pub(super) fn save_unless(
         &self,

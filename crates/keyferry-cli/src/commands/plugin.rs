@@ -179,7 +179,7 @@ fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
             Some(Ok(())) => format!("+ {step}"),
             Some(Err(fault)) => format!("- {step}{FAULT_SEPARATOR}{fault}"),
         };
-        // If the write fails, the parent process sees the output end here.
+        // Ignore an error. The parent process then reads only the lines that were written before.
         let _ = streams.stdout.write_line(&line);
     });
     if passed { EXIT_OK } else { EXIT_FAILED }

@@ -194,8 +194,9 @@ impl DemoRun {
         Some(token)
     }
 
-    /// Adds a row for which keyferry has to return an error. The call with `token` shows why: the
-    /// service rejects that token.
+    /// Adds a row for which keyferry has to return an error. Also sends `call` to the service, with
+    /// the headers of `token` if there is one. The service refuses that call, which shows why
+    /// keyferry has no token to return.
     pub(super) fn add_refused_row(
         &mut self,
         resource: &str,

@@ -29,7 +29,7 @@ pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     }
 }
 
-/// Handles a request. A refusal becomes a normal response.
+/// Handles a request. Returns the response, which has an error status if the request is refused.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }
@@ -55,8 +55,9 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
     }
 }
 
-/// Refuses a request whose `Host` is not a loopback name. A web page that rebinds its own name to
-/// loopback (DNS rebinding) sends that name.
+/// Refuses a request whose `Host` is not a loopback name. This stops DNS rebinding: a web page
+/// makes its own domain name resolve to a loopback address, so that the browser sends requests
+/// here. The `Host` of those requests is the page's domain name.
 fn require_loopback_host(
     state: &mut SandboxState,
     request: &SandboxRequest,

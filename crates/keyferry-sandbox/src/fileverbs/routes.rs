@@ -25,7 +25,7 @@ pub(crate) fn counter(request: &SandboxRequest, settings: &Settings) -> Option<&
     }
 }
 
-/// Handles a request. A refusal becomes a normal response.
+/// Handles a request. Returns the response, which has an error status if the request is refused.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }
