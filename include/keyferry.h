@@ -536,8 +536,8 @@ keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error
  * Loads a configuration from a file and from the environment. An environment variable overrides
  * the file.
  *
- * @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory, which
- *                    need not exist. Borrowed.
+ * @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory; that
+ *                    file need not exist. Borrowed.
  * @param config_out  receives the configuration
  * @param error_out   receives the details of a failure; may be NULL
  *
@@ -988,10 +988,9 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
  * percent-encoded characters. The first use of the default session opens it, which reads the
  * configuration.
  *
- * When the token becomes due for a refresh, only one of all calls of this function returns
- * KEYFERRY_E_NOT_CACHED, although the token is still valid. The caller that gets this code should
- * call `keyferry_session_token_for`, which starts the refresh. All other calls of this function
- * still return the token.
+ * When the token becomes due for a refresh, exactly one call of this function returns
+ * KEYFERRY_E_NOT_CACHED, although the token is still valid. That caller should call
+ * `keyferry_session_token_for`, which starts the refresh. All other calls still return the token.
  *
  * @param session     NULL for the default session
  * @param resource    as for `masv_token_for`. Borrowed.

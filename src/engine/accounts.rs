@@ -35,7 +35,8 @@ pub struct BoundService {
     skew_us: AtomicI64,
     /// The source of the skew.
     skew_source: Mutex<SkewSource>,
-    /// The users whose tokens this process uses, by the setting that identifies each.
+    /// Maps the name of a setting that identifies a user, such as `masv.email`, to the fingerprint of
+    /// the user whose tokens this process uses.
     owners: Mutex<HashMap<String, Fingerprint>>,
 }
 
@@ -44,7 +45,7 @@ pub struct BoundService {
 struct SkewSource {
     /// 0 for none, the generation of a stored record, or [`FROM_DATE_HEADER`] for a `Date` header.
     number: u64,
-    /// Whether a `Date` header was its first source, here or in another process.
+    /// Whether the skew was first learned from a `Date` header, in this process or another.
     is_dated: bool,
 }
 
@@ -84,8 +85,8 @@ impl BoundService {
     }
 
     /// Returns how far the service's clock is ahead of [`crate::clock::SteadyClock`], in
-    /// microseconds. It is ahead of this machine's wall clock by this and the time that the wall
-    /// clock was set back.
+    /// microseconds. If the wall clock of this machine was set back, the service's clock is ahead of
+    /// the wall clock by this skew plus the time by which the wall clock was set back.
     #[inline]
     pub fn skew_us(&self) -> i64 {
         self.skew_us.load(Ordering::Relaxed)
@@ -96,8 +97,8 @@ impl BoundService {
     /// present skew is within this range, it stays.
     ///
     /// `during` is the time of the exchange. `set_back_us` is how far the wall clock was set back.
-    /// The limit holds for the difference to the wall clock, unless the header confirms the present
-    /// skew: the boot-time clock has then shown the difference already.
+    /// The skew between the service's clock and the wall clock is limited by [`SKEW_LIMIT_US`]. If
+    /// the header confirms the present skew, no limit applies.
     ///
     /// Rationale: without this, a response that took half a minute looked like a clock that is half
     /// a minute behind.
@@ -124,11 +125,11 @@ impl BoundService {
         self.set_skew(believed.saturating_sub(set_back_us), source);
     }
 
-    /// Learns from a response without a `Date` header. If no header has ever told the skew, the
-    /// wall clock counts from now on, even if it was set back.
+    /// Handles a response without a `Date` header. If no `Date` header of the service was ever seen,
+    /// tokens are compared with the wall clock from now on, even if the wall clock was set back.
     ///
-    /// Rationale: without this, a wall clock that was ahead and was set right would make each
-    /// further token of such a service look expired.
+    /// Rationale: some services send no `Date` header. If the wall clock was ahead and a user then
+    /// corrected it, each new token of such a service would look expired.
     pub fn learn_no_date(&self, set_back_us: i64) {
         if !self.skew_source.lock().is_dated {
             self.skew_us.store(-set_back_us, Ordering::Relaxed);
@@ -150,7 +151,7 @@ impl BoundService {
         self.set_skew(skew_us, source);
     }
 
-    /// Returns the skew, if a `Date` header has told it, here or in another process.
+    /// Returns the skew if it was learned from a `Date` header, in this process or another.
     pub fn known_skew_us(&self) -> Option<i64> {
         let source = self.skew_source.lock();
         source.is_dated.then(|| self.skew_us())

@@ -57,8 +57,8 @@ pub extern "C" fn keyferry_config_new(
 /// Loads a configuration from a file and from the environment. An environment variable overrides
 /// the file.
 ///
-/// @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory, which
-///                    need not exist. Borrowed.
+/// @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory; that
+///                    file need not exist. Borrowed.
 /// @param config_out  receives the configuration
 /// @param error_out   receives the details of a failure; may be NULL
 ///

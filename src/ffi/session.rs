@@ -188,10 +188,9 @@ pub extern "C" fn keyferry_session_cached(
 /// percent-encoded characters. The first use of the default session opens it, which reads the
 /// configuration.
 ///
-/// When the token becomes due for a refresh, only one of all calls of this function returns
-/// KEYFERRY_E_NOT_CACHED, although the token is still valid. The caller that gets this code should
-/// call `keyferry_session_token_for`, which starts the refresh. All other calls of this function
-/// still return the token.
+/// When the token becomes due for a refresh, exactly one call of this function returns
+/// KEYFERRY_E_NOT_CACHED, although the token is still valid. That caller should call
+/// `keyferry_session_token_for`, which starts the refresh. All other calls still return the token.
 ///
 /// @param session     NULL for the default session
 /// @param resource    as for `masv_token_for`. Borrowed.
