@@ -81,7 +81,7 @@ fn every_lie_of_a_function_is_named() {
             "bad-sentence",
             "`set_error_message` with a message that contains",
         ),
-        ("too-much", "more memory"),
+        ("too-much", "it exceeded the 4 MiB limit for its buffers"),
         ("outside", "a path that leads outside its base URL"),
         ("no-slash", "a path that does not begin with `/`"),
         ("backslash", "a path that leads outside its base URL"),
