@@ -16,6 +16,20 @@ use keyferry_testing::harness::Harness;
 const DAY: i64 = 24 * 3600;
 const BEARER: &str = "fileverbs:bearer";
 
+/// Checks that neither a fetched nor a stored token has expired by the clock of the service.
+fn assert_unexpired(harness: &Harness, case: &str) {
+    let got = *harness.session().token(BEARER).unwrap();
+    let stored = harness.session().stored(&Request::new(BEARER)).unwrap();
+    for token in [Some(got), stored].into_iter().flatten() {
+        let left_us = token.meta().expires_us - harness.sandbox().clock().now_unix_ms() * 1000;
+        assert!(
+            left_us > 0,
+            "{case}: expired {} s ago",
+            -left_us / 1_000_000
+        );
+    }
+}
+
 #[test]
 fn a_new_process_knows_the_service_s_clock() {
     for ahead_s in [600, -1200, 2 * DAY, -2 * DAY] {
@@ -23,17 +37,10 @@ fn a_new_process_knows_the_service_s_clock() {
         harness.sandbox().clock().set_offset_ms(ahead_s * 1000);
         harness.sandbox().set_life("bearer", 600);
         for round in 0..60 {
-            let got = *harness.session().token(BEARER).unwrap();
-            let stored = harness.session().stored(&Request::new(BEARER)).unwrap();
-            for token in [Some(got), stored].into_iter().flatten() {
-                let left_us =
-                    token.meta().expires_us - harness.sandbox().clock().now_unix_ms() * 1000;
-                assert!(
-                    left_us > 0,
-                    "round {round}: ended {} s ago, the service being {ahead_s} s ahead",
-                    -left_us / 1_000_000
-                );
-            }
+            assert_unexpired(
+                &harness,
+                &format!("round {round}, the service being {ahead_s} s ahead"),
+            );
             harness.pass_s(20);
         }
         // 1,200 s, and each serves for 570.
@@ -418,17 +425,10 @@ fn a_clock_that_is_set_back_keeps_no_stored_token_beyond_its_life() {
                 harness.pass_s(-back_s);
                 harness.sandbox().clock().set_offset_ms(back_s * 1000);
             }
-            let got = *harness.session().token(BEARER).unwrap();
-            let stored = harness.session().stored(&Request::new(BEARER)).unwrap();
-            for token in [Some(got), stored].into_iter().flatten() {
-                let left_us =
-                    token.meta().expires_us - harness.sandbox().clock().now_unix_ms() * 1000;
-                assert!(
-                    left_us > 0,
-                    "round {round}: ended {} s ago, the clock being set back by {back_s} s",
-                    -left_us / 1_000_000
-                );
-            }
+            assert_unexpired(
+                &harness,
+                &format!("round {round}, the clock being set back by {back_s} s"),
+            );
             harness.pass_s(20);
         }
         let got = harness.sandbox().count("fileverbs_login") + harness.sandbox().count("refresh");
