@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::config::{Environment, Setting, without_secrets};
+use crate::config::without_secrets;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::process::{Limits, RunOutcome, run};
@@ -19,12 +19,9 @@ const LIMITS: Limits = Limits {
     own_group: true,
 };
 
-/// Returns the secret of a setting. `None` if the setting names no command.
-pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Result<Secret>> {
-    let Setting::Command(words) = setting else {
-        return None;
-    };
-    Some(output_line(words, LIMITS))
+/// Returns the first line of a program's output.
+pub(super) fn get(words: &[String]) -> Result<Secret> {
+    output_line(words, LIMITS)
 }
 
 fn output_line(words: &[String], limits: Limits) -> Result<Secret> {

@@ -1,14 +1,11 @@
 //! Secrets in environment variables that the configuration file names: `{ env = "NAME" }`.
 
-use crate::config::{Environment, Setting, variable};
+use crate::config::{Environment, variable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// Returns the secret of a setting. `None` if the setting names no environment variable.
-pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
-    let Setting::Env(name) = setting else {
-        return None;
-    };
+/// Returns the value of an environment variable.
+pub(super) fn get(name: &str, environment: &Environment) -> Result<Secret> {
     let missing = || {
         Error::new(
             ErrorKind::SecretSource,
@@ -17,5 +14,5 @@ pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result
             ),
         )
     };
-    Some(variable(environment, name).and_then(|value| value.ok_or_else(missing)))
+    variable(environment, name)?.ok_or_else(missing)
 }

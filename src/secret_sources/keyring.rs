@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::config::{Environment, Setting, without_secrets};
+use crate::config::{Environment, without_secrets};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::store::KeyBackend;
 use crate::secret::Secret;
@@ -115,15 +115,8 @@ impl KeyringGate {
     }
 }
 
-/// Returns the secret of a setting. `None` if the setting names no keyring.
-pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
-    let Setting::Keyring(service, account) = setting else {
-        return None;
-    };
-    Some(require(service, account, environment))
-}
-
-fn require(service: &str, account: &str, environment: &Environment) -> Result<Secret> {
+/// Returns the secret of an item.
+pub(super) fn get(service: &str, account: &str, environment: &Environment) -> Result<Secret> {
     let missing = || {
         source_error(format!(
             "no keyring has an item with service {service} and account {account}; unlock the keyring, or run `keyferry login --save keyring`"

@@ -1,6 +1,6 @@
 //! Reads the user's secrets from their sources.
 //!
-//! Each source has its own file and a line in the list `SOURCES`. Secrets are not cached: a source
+//! Each source has its own file and an arm in `resolve_from`. Secrets are not cached: a source
 //! is read each time that its secret is needed, so a changed secret takes effect at once.
 
 mod command;
@@ -12,14 +12,10 @@ mod plugin;
 use crate::config::{Environment, Setting, check_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
+use crate::sys::private_file::Privacy;
 
 pub use keyring::{Keyring, save as save_in_keyring};
 pub use plugin::PluginSecrets;
-
-/// A function that returns the secret of a setting. `None` if the setting names another source.
-type Source = fn(&Setting, &Environment) -> Option<Result<Secret>>;
-
-const SOURCES: &[Source] = &[env::get, file::get, command::get, keyring::get];
 
 /// Returns the error for a caller whose deadline passes while it waits for the secret of a setting.
 /// `None` for a source that never makes a caller wait.
@@ -80,30 +76,25 @@ fn resolve_from(
     environment: &Environment,
     plugins: Option<&dyn PluginSecrets>,
 ) -> Result<Secret> {
-    let found = plugin::get(setting, plugins).or_else(|| {
-        SOURCES
-            .iter()
-            .find_map(|source| source(setting, environment))
-    });
-    let secret = match (setting, found) {
-        (_, Some(found)) => found.map_err(|error| {
-            let kind = match error.kind {
-                ErrorKind::UnsafeFile | ErrorKind::Plugin => error.kind,
-                // A plugin's failure may be transient. The caller must see that.
-                _ if error.is_transient() => error.kind,
-                _ => ErrorKind::SecretSource,
-            };
-            Error::new(kind, format!("{key}: {}", error.message()))
-                .with_retry_after_ms(error.retry_after_ms)
-        })?,
-        (Setting::Literal(value), None) => value.clone(),
-        (_, None) => {
-            return Err(Error::new(
-                ErrorKind::SecretSource,
-                format!("{key}: no secret source supports this value; report this bug"),
-            ));
-        }
+    let found = match setting {
+        Setting::Literal(value) => Ok(value.clone()),
+        Setting::Env(name) => env::get(name, environment),
+        Setting::File(path) => file::get(path, Privacy::Private),
+        Setting::Mounted(path) => file::get(path, Privacy::Mounted),
+        Setting::Keyring(service, account) => keyring::get(service, account, environment),
+        Setting::Command(words) => command::get(words),
+        Setting::Plugin(plugin, name) => plugin::get(plugin, name, plugins),
     };
+    let secret = found.map_err(|error| {
+        let kind = match error.kind {
+            ErrorKind::UnsafeFile | ErrorKind::Plugin => error.kind,
+            // A plugin's failure may be transient. The caller must see that.
+            _ if error.is_transient() => error.kind,
+            _ => ErrorKind::SecretSource,
+        };
+        Error::new(kind, format!("{key}: {}", error.message()))
+            .with_retry_after_ms(error.retry_after_ms)
+    })?;
     #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
     check_text(ErrorKind::SecretSource, key, secret.expose())?;
     Ok(secret)

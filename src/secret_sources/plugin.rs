@@ -3,7 +3,6 @@
 //! The caller implements [`PluginSecrets`]. It decides which plugins are available and which
 //! settings of a profile they may use.
 
-use crate::config::Setting;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
@@ -17,14 +16,9 @@ pub trait PluginSecrets {
     fn secret(&self, plugin: &str, name: &str) -> Result<Secret>;
 }
 
-/// Returns the secret of a setting. `None` if the setting names no plugin.
-pub(super) fn get(
-    setting: &Setting,
-    plugins: Option<&dyn PluginSecrets>,
-) -> Option<Result<Secret>> {
-    let Setting::Plugin(plugin, name) = setting else {
-        return None;
-    };
+/// Returns the secret of this name from a plugin. `plugins` is `None` in a command that loads no
+/// plugins.
+pub(super) fn get(plugin: &str, name: &str, plugins: Option<&dyn PluginSecrets>) -> Result<Secret> {
     let unavailable = || {
         Error::new(
             ErrorKind::SecretSource,
@@ -33,9 +27,5 @@ pub(super) fn get(
             ),
         )
     };
-    Some(
-        plugins
-            .ok_or_else(unavailable)
-            .and_then(|plugins| plugins.secret(plugin, name)),
-    )
+    plugins.ok_or_else(unavailable)?.secret(plugin, name)
 }
