@@ -147,11 +147,67 @@ static void a_child_forked_inside_is_not_inside(void) {
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
 }
 
+#define LOGGING_THREADS 4
+
+static int stop_logging;
+static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void ignore_message(int32_t level, const char *message, void *user_data) {
+    (void)level;
+    (void)message;
+    (void)user_data;
+}
+
+static void *replace_the_callback(void *unused) {
+    int stop = 0;
+    (void)unused;
+    while (!stop) {
+        CHECK(keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, ignore_message, NULL, NULL, NULL) == KEYFERRY_OK);
+        pthread_mutex_lock(&stop_lock);
+        stop = stop_logging;
+        pthread_mutex_unlock(&stop_lock);
+    }
+    return NULL;
+}
+
+/* The log's lock may be held by another thread of the parent while it forks. */
+static void a_child_sets_its_own_callback(void) {
+    pthread_t threads[LOGGING_THREADS];
+    int i;
+    for (i = 0; i < LOGGING_THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, replace_the_callback, NULL) == 0);
+    }
+    for (i = 0; i < int_from_env("TEST_FORKS", 500); i++) {
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0) {
+            keyferry_session *session = NULL;
+            alarm(20);
+            if (keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, ignore_message, NULL, NULL, NULL) != KEYFERRY_OK) _exit(1);
+            /* Writes a message. */
+            session = open_session();
+            keyferry_session_free(session);
+            execl("/bin/true", "true", (char *)NULL);
+            _exit(1);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    pthread_mutex_lock(&stop_lock);
+    stop_logging = 1;
+    pthread_mutex_unlock(&stop_lock);
+    for (i = 0; i < LOGGING_THREADS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    CHECK(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, NULL) == KEYFERRY_OK);
+}
+
 int main(void) {
     messages_come_and_hold_no_secret();
     the_level_is_kept();
     another_level_is_refused_and_data_stays_the_callers();
     it_cannot_be_replaced_from_inside();
     a_child_forked_inside_is_not_inside();
+    a_child_sets_its_own_callback();
     return 0;
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::fork;
+use crate::sys::fork::{self, PerProcess};
 use crate::text::replace_unprintable;
 
 /// The severity of a log message.
@@ -36,14 +36,14 @@ pub type Sink = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 struct Installed {
     sink: Sink,
-    fork: u32,
     running: Mutex<u32>,
     idle: Condvar,
 }
 
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 static RUNNING: AtomicU32 = AtomicU32::new(0);
-static SINK: RwLock<Option<Arc<Installed>>> = RwLock::new(None);
+/// The log function that this process has installed. A forked child starts without one.
+static INSTALLED: PerProcess<RwLock<Option<Arc<Installed>>>> = PerProcess::new();
 
 /// The foreign code that runs on a thread and must not call keyferry.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,23 +60,23 @@ thread_local! {
 }
 
 /// Sends all messages up to `level` to `sink` from now on. Waits until no call of the previous sink
-/// is running, then drops that sink.
+/// is running, then drops that sink. In a forked child, the parent's sink is neither called nor
+/// dropped.
 ///
 /// # Errors
 /// [`ErrorKind::Reentrant`] if called from a sink or from a plugin's function.
 pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
     check_not_inside()?;
-    fork::watch();
     let fresh = sink
         .map(|sink| Installed {
             sink,
-            fork: fork::generation(),
             running: Mutex::new(0),
             idle: Condvar::new(),
         })
         .map(Arc::new);
     let quiet = fresh.is_none();
-    let old = std::mem::replace(&mut *SINK.write(), fresh);
+    let installed = INSTALLED.get_or_init(RwLock::default);
+    let old = std::mem::replace(&mut *installed.write(), fresh);
     LEVEL.store(
         if quiet {
             0
@@ -85,7 +85,7 @@ pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
         },
         Ordering::Release,
     );
-    if let Some(old) = old.filter(|old| old.fork == fork::generation()) {
+    if let Some(old) = old {
         let mut running = old.running.lock();
         while *running > 0 {
             old.idle.wait(&mut running);
@@ -127,24 +127,10 @@ fn enter() -> Option<Arc<Installed>> {
     if current_code() == Inside::Sink {
         return None;
     }
-    if fork::generation() != 0 && forked_from_installer() {
-        return None;
-    }
-    let guard = SINK.read();
+    let guard = INSTALLED.get()?.read();
     let installed = guard.as_ref()?;
     *installed.running.lock() += 1;
     Some(Arc::clone(installed))
-}
-
-/// Returns whether a forked child must discard messages: an ancestor process installed the sink, no
-/// sink is installed, or the lock is taken. This function only tries the lock. If another thread
-/// held the lock during the fork, the lock stays taken in the child.
-fn forked_from_installer() -> bool {
-    SINK.try_read().is_none_or(|guard| {
-        guard
-            .as_ref()
-            .is_none_or(|installed| installed.fork != fork::generation())
-    })
 }
 
 /// Runs a plugin's function. Calls from that function to keyferry's public API fail meanwhile,

@@ -75,7 +75,7 @@ impl Drop for LogSink {
 ///
 /// `callback` replaces the previous callback: keyferry waits until no call of the previous callback
 /// is running, and then runs the finalizer of the previous callback. A forked child logs nothing
-/// until it calls this function itself.
+/// until it calls this function itself, and never runs the finalizer of a callback of its parent.
 ///
 /// @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
 /// @param callback   receives the messages; NULL turns the log off, and `finalizer` then runs at once

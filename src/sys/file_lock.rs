@@ -26,7 +26,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, Once, Weak};
+use std::sync::{Arc, Weak};
 
 use super::file_facts::{FileFacts, FileId};
 use super::fork::{self, PerProcess};
@@ -51,7 +51,8 @@ const HINT_BYTES: u64 = 64;
 
 /// The descriptors of all lock files of this process.
 static DESCRIPTORS: [AtomicI32; MAX_FILES] = [const { AtomicI32::new(FREE) }; MAX_FILES];
-static FORK_HANDLERS: Once = Once::new();
+/// Whether the fork handlers are installed.
+static HAS_FORK_HANDLERS: AtomicBool = AtomicBool::new(false);
 /// The number of forks that this process has started, and of those that have returned.
 static FORKS_STARTED: AtomicU32 = AtomicU32::new(0);
 static FORKS_ENDED: AtomicU32 = AtomicU32::new(0);
@@ -78,19 +79,24 @@ extern "C" fn after_fork_in_child() {
     }
 }
 
+/// Installs the fork handlers before the first lock file is opened. Waits for no lock, like
+/// [`fork::watch`]. Handlers that two threads install at the same time do no harm: the counters of
+/// forks started and ended then both advance by 2.
 fn install_fork_handlers() {
     fork::watch();
-    FORK_HANDLERS.call_once(|| {
-        // SAFETY: the handlers only change atomics and close descriptors, which is
-        // async-signal-safe. They are never unloaded: the link option `-z nodelete` prevents that.
-        unsafe {
-            libc::pthread_atfork(
-                Some(before_fork),
-                Some(after_fork_in_parent),
-                Some(after_fork_in_child),
-            )
-        };
-    });
+    if HAS_FORK_HANDLERS.load(Ordering::Acquire) {
+        return;
+    }
+    // SAFETY: the handlers only change atomics and close descriptors, which is
+    // async-signal-safe. They are never unloaded: the link option `-z nodelete` prevents that.
+    unsafe {
+        libc::pthread_atfork(
+            Some(before_fork),
+            Some(after_fork_in_parent),
+            Some(after_fork_in_child),
+        )
+    };
+    HAS_FORK_HANDLERS.store(true, Ordering::Release);
 }
 
 /// Waits until no fork is under way. Returns the number of forks so far.

@@ -2,42 +2,48 @@
 //!
 //! A `pthread_atfork` handler increments a counter in each child process. A fork check on a cache
 //! hit is then one load, whereas `getpid` would be a system call.
+//!
+//! This module waits for no lock. Rationale: another thread may hold a lock while a thread forks.
+//! The lock then stays locked in the child for ever, and the child would wait for it.
 
 #![expect(
     unsafe_code,
     reason = "a hook of fork, and a pointer that an atomic holds"
 )]
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use once_cell::sync::OnceCell;
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
-static FORK_HANDLER: Once = Once::new();
+/// Whether the handler is installed.
+static WATCHED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn count_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Returns the number of forks between the first process and this one. A child process always has a
-/// different number than its parent.
+/// Returns the fork generation of this process. A child process always has a different generation
+/// than its parent.
 #[inline]
 pub fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
 /// Starts counting forks. Call it before the first use of [`generation`]. Every later call costs
-/// one load.
+/// one load. If several threads make the first call at the same time, each of them installs the
+/// handler, and a fork then adds more than 1 to the generation.
 pub fn watch() {
-    FORK_HANDLER.call_once(|| {
-        #[cfg(unix)]
-        // SAFETY: the handler only changes one atomic, which is async-signal-safe. It is never
-        // unloaded, because the library is linked with `-z nodelete`.
-        unsafe {
-            libc::pthread_atfork(None, None, Some(count_fork));
-        }
-    });
+    if WATCHED.load(Ordering::Acquire) {
+        return;
+    }
+    #[cfg(unix)]
+    // SAFETY: the handler only changes one atomic, which is async-signal-safe. It is never
+    // unloaded, because the library is linked with `-z nodelete`.
+    unsafe {
+        libc::pthread_atfork(None, None, Some(count_fork));
+    }
+    WATCHED.store(true, Ordering::Release);
 }
 
 /// A value that each process creates for itself. A forked child starts without a value.
