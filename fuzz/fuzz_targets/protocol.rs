@@ -2,15 +2,15 @@
 //! not change. A request's URL must have a scheme and a host, and no space or control character.
 #![no_main]
 
-use keyferry_cli::commands::git::request::CredentialRequest;
+use keyferry_cli::commands::git::request::{CredentialRequest, USED_KEYS};
 use keyferry_cli::git_protocol::Message;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(message) = Message::read(&mut &bytes[..]) else { return };
+    let Ok(message) = Message::read(&mut &bytes[..], USED_KEYS) else { return };
     let mut written = Vec::new();
     message.write(&mut written).expect("what was read can be written");
-    let again = Message::read(&mut written.as_slice()).expect("what was written can be read");
+    let again = Message::read(&mut written.as_slice(), USED_KEYS).expect("what was written can be read");
     let mut twice = Vec::new();
     again.write(&mut twice).expect("what was read can be written");
     assert_eq!(written, twice);

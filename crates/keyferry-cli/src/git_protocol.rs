@@ -1,7 +1,9 @@
 //! The line protocol of git's credential helpers: one `key=value` pair per line.
 //!
-//! This module gives no meaning to keys. Lines end only at LF. A line with any other control
-//! character is rejected, not split. A message with an unsafe value is not written at all.
+//! Lines end only at LF. The caller names the keys that it uses. A line of such a key is rejected if
+//! it contains any other control character; it is not split. A line of any other key is ignored,
+//! whatever bytes it contains, because git passes on what a server sent. A message with an unsafe
+//! value is not written at all.
 //!
 //! Rationale: if a reader also ends lines at CR, or a writer lets a line break through, an attacker
 //! can insert a `host` line and obtain another host's secret (CVE-2020-5260, CVE-2024-52006,
@@ -13,7 +15,7 @@ use zeroize::Zeroizing;
 
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
-use keyferry::text::has_control;
+use keyferry::text::{has_control, is_invisible};
 
 /// The longest line including its line feed. git has the same limit.
 pub const MAX_LINE_BYTES: usize = 65_535;
@@ -26,37 +28,41 @@ pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 pub struct Message(Vec<(String, Secret)>);
 
 impl Message {
-    /// Reads a message up to an empty line or the end of the input.
+    /// Reads the lines of the keys in `used`, up to an empty line or the end of the input. Ignores
+    /// the lines of other keys.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidValue`] if the input contains a control character, invalid UTF-8, a line
-    /// without `=` or a repeated key, or if a line or the message is too long. The error message
-    /// contains none of the input.
-    pub fn read(input: &mut dyn Read) -> Result<Self> {
+    /// [`ErrorKind::InvalidValue`] if a line contains no `=`; if a key differs from a used key only
+    /// by case, blanks or invisible characters; if the value of a used key contains a control
+    /// character or invalid UTF-8, is too long, or occurs twice; or if the message is too long. The
+    /// error message contains none of the input.
+    pub fn read(input: &mut dyn Read, used: &[&str]) -> Result<Self> {
         let bytes = read_to_blank_line(input)?;
         let mut message = Self::default();
         for line in bytes.split(|byte| *byte == b'\n') {
             if line.is_empty() {
                 break;
             }
-            message.parse_line(line)?;
+            message.parse_line(line, used)?;
         }
         Ok(message)
     }
 
-    fn parse_line(&mut self, line: &[u8]) -> Result<()> {
-        if line.len() >= MAX_LINE_BYTES {
-            return Err(invalid_message("a line is longer than 65535 bytes"));
-        }
-        let text = str::from_utf8(line).map_err(|_| invalid_message("a line is not UTF-8"))?;
-        let (key, value) = text
-            .split_once('=')
+    fn parse_line(&mut self, line: &[u8], used: &[&str]) -> Result<()> {
+        let equals_sign = line
+            .iter()
+            .position(|byte| *byte == b'=')
             .ok_or_else(|| invalid_message("a line contains no ="))?;
-        check_line(key, value)?;
+        let (key, value) = (&line[..equals_sign], &line[equals_sign + 1..]);
+        let Some(key) = used.iter().find(|name| name.as_bytes() == key) else {
+            return check_unused_key(key, used);
+        };
         if key.ends_with("[]") && value.is_empty() {
             self.0.retain(|(other, _)| other != key);
             return Ok(());
         }
+        let value = str::from_utf8(value)
+            .map_err(|_| invalid_message(&format!("the value of {key} is not UTF-8")))?;
         self.push(key, Secret::from(value))
     }
 
@@ -155,6 +161,36 @@ fn has_blank_line(bytes: &[u8], count: usize) -> bool {
     bytes.first() == Some(&b'\n') || bytes[from..].windows(2).any(|bytes| bytes == b"\n\n")
 }
 
+/// Rejects a key that a person would take for a used one.
+///
+/// Rationale: another program may take `Host` for `host`, and would then send the response to
+/// another host than keyferry read.
+fn check_unused_key(key: &[u8], used: &[&str]) -> Result<()> {
+    if key.is_empty() {
+        return Err(invalid_message("a line contains no key"));
+    }
+    let plain = plain_key(&String::from_utf8_lossy(key));
+    match used.iter().find(|name| **name == plain) {
+        Some(name) => Err(invalid_message(&format!(
+            "a key differs from {name} only by case, blanks or invisible characters; write {name}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Returns a key in lower case, without blanks and invisible characters.
+pub fn plain_key(key: &str) -> String {
+    let is_kept = |character: &char| {
+        !character.is_whitespace()
+            && !is_invisible(*character)
+            && *character != char::REPLACEMENT_CHARACTER
+    };
+    key.chars()
+        .filter(is_kept)
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
 fn check_line(key: &str, value: &str) -> Result<()> {
     if key.is_empty() || key.contains('=') {
         return Err(invalid_message("a line contains no key"));
@@ -187,8 +223,12 @@ mod tests {
 
     use super::*;
 
+    const USED: &[&str] = &[
+        "protocol", "host", "path", "password", "empty", "x[]", "a[]",
+    ];
+
     fn read(text: &[u8]) -> Result<Message> {
-        Message::read(&mut &*text)
+        Message::read(&mut &*text, USED)
     }
 
     fn written(message: &Message) -> Vec<u8> {
@@ -239,6 +279,12 @@ mod tests {
             b"\r\nhost=a\n",
             b"host=a\0\n",
             b"ho\x1bst=a\n",
+            b"Host=a\n",
+            b" host=a\n",
+            b"host =a\n",
+            b"\xef\xbb\xbfhost=a\n",
+            b"host\xa0=a\n",
+            b"X[]=a\n",
             b"host=a\tb\n",
             b"host=a\x7f\n",
             "host=a\u{85}host=b\n".as_bytes(),
@@ -248,6 +294,8 @@ mod tests {
             b"host\n",
             b"=a\n",
             b"host=\xff\n",
+            b"x[]=\xff\n",
+            b"x[]=a\tb\n",
             &long(MAX_LINE_BYTES - 5),
             &long(MAX_MESSAGE_BYTES * 2),
             &many,
@@ -257,6 +305,21 @@ mod tests {
             });
             assert_eq!(error.kind, ErrorKind::InvalidValue);
             assert!(!error.message().chars().any(char::is_control));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_needed_is_no_reason_to_refuse() {
+        for unused in [
+            b"wwwauth[]=Basic realm=\"caf\xe9\"".as_slice(),
+            b"wwwauth[]=Basic\trealm=x",
+            b"h\xf6st=b",
+            b"other=a\rhost=b",
+            b"other=1\nother=2",
+            &[b"other=".as_slice(), &vec![b'a'; MAX_LINE_BYTES]].concat(),
+        ] {
+            let message = read(&[unused, b"\nhost=a\nx[]=1\n"].concat()).unwrap();
+            assert_eq!(written(&message), b"host=a\nx[]=1\n");
         }
     }
 
@@ -297,7 +360,8 @@ mod tests {
         fn what_was_written_is_read_back(pairs in prop::collection::btree_map("[a-z]{1,8}", "[^\\p{Cc}\\u{2028}\\u{2029}]{1,40}", 0..8)) {
             let mut message = Message::default();
             pairs.iter().for_each(|(key, value)| message.push(key, Secret::from(value.as_str())).unwrap());
-            let again = read(&written(&message)).unwrap();
+            let keys: Vec<&str> = pairs.keys().map(String::as_str).collect();
+            let again = Message::read(&mut written(&message).as_slice(), &keys).unwrap();
             pairs.iter().for_each(|(key, value)| assert_eq!(again.get(key).unwrap().expose(), value));
             prop_assert_eq!(written(&again), written(&message));
         }

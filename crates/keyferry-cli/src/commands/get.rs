@@ -3,13 +3,16 @@
 //!
 //! It never prompts, because build tools wait only 10 s for a response.
 
-use std::io::Read;
+use std::fmt;
+use std::io::{BufReader, Read};
 
 use clap::Args;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
 
 use crate::context::CliContext;
+use crate::git_protocol::plain_key;
 use crate::streams::Streams;
 use crate::time_format::rfc3339;
 use keyferry::error::{Error, ErrorKind, Result};
@@ -47,43 +50,47 @@ pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>
     }
 }
 
+/// Reads one JSON object and returns its `uri`. Reads no further than the end of the object, because
+/// a build tool may keep the pipe open.
 fn read_uri(input: &mut dyn Read) -> Result<String> {
-    let invalid_request = |why: &str| {
-        Error::new(
-            ErrorKind::InvalidValue,
-            format!("cannot answer the request: {why}"),
-        )
-    };
-    let mut text = Zeroizing::new(String::new());
-    let length = input
-        .take(MAX_REQUEST_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|_| invalid_request("standard input is not UTF-8 or cannot be read"))?;
-    if length as u64 > MAX_REQUEST_BYTES {
-        return Err(invalid_request("it is longer than 64 KiB"));
-    }
-    let document: Value = serde_json::from_str(&text).map_err(|_| {
-        invalid_request(
-            "standard input is not a JSON object; write one such as {\"uri\":\"https://…\"}",
-        )
+    let mut input = BufReader::new(input.take(MAX_REQUEST_BYTES));
+    let uris = Uris::deserialize(&mut serde_json::Deserializer::from_reader(&mut input));
+    let is_too_long = input.get_ref().limit() == 0;
+    let uris = uris.map_err(|error| {
+        invalid_request(match error.classify() {
+            Category::Io => "standard input cannot be read",
+            Category::Eof if is_too_long => "it is longer than 64 KiB",
+            _ => {
+                "standard input is not a JSON object in UTF-8; write one such as {\"uri\":\"https://…\"}"
+            }
+        })
     })?;
-    let uri = document
-        .get("uri")
-        .and_then(Value::as_str)
-        .ok_or_else(|| invalid_request("\"uri\" is missing or not a string"))?;
-    if count_key("uri", &text) > 1 {
-        return Err(invalid_request("\"uri\" occurs twice"));
-    }
+    let uri = match uris.values.as_slice() {
+        _ if uris.has_misspelled_key => Err(
+            "a key differs from \"uri\" only by case, blanks or invisible characters; write \"uri\"",
+        ),
+        [Value::String(uri)] => Ok(uri),
+        [_, _, ..] => Err("\"uri\" occurs twice"),
+        _ => Err("\"uri\" is missing or not a string"),
+    };
+    let uri = uri.map_err(invalid_request)?;
     let is_absolute = uri
         .split_once(':')
         .is_some_and(|(scheme, _)| is_scheme(scheme));
     if is_absolute {
-        Ok(uri.to_owned())
+        Ok(uri.clone())
     } else {
         Err(invalid_request(
             "\"uri\" is not absolute; begin it with a scheme, as in https://…",
         ))
     }
+}
+
+fn invalid_request(why: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidValue,
+        format!("cannot answer the request: {why}"),
+    )
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -93,40 +100,47 @@ fn is_scheme(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Counts how often a key occurs at the top level of a JSON object. The caller has checked that the
-/// text is valid JSON.
+/// The values of the key `uri` in a JSON object. Other keys are ignored.
 ///
 /// Rationale: if a key occurs twice, serde_json keeps the last value and other parsers keep the
 /// first. A build tool that checked the first `uri` could then receive headers for the host in the
-/// last.
-fn count_key(name: &str, object: &str) -> usize {
-    let (mut depth, mut count, mut position) = (0_usize, 0, 0);
-    while let Some(found) = object[position..]
-        .find(['"', '{', '[', '}', ']'])
-        .map(|found| position + found)
-    {
-        position = found + 1;
-        match object.as_bytes()[found] {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            _ => {
-                let mut escaped = false;
-                let end = object[position..].find(|symbol| {
-                    let is_end = symbol == '"' && !escaped;
-                    escaped = symbol == '\\' && !escaped;
-                    is_end
-                });
-                position += end.map_or(object.len() - position, |end| end + 1);
-                let is_key = depth == 1 && object[position..].trim_start().starts_with(':');
-                count += usize::from(
-                    is_key
-                        && serde_json::from_str::<String>(&object[found..position])
-                            .is_ok_and(|key| key == name),
-                );
+/// last. Some parsers also ignore case.
+#[derive(Default)]
+struct Uris {
+    values: Vec<Value>,
+    has_misspelled_key: bool,
+}
+
+impl<'de> Deserialize<'de> for Uris {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_map(UrisVisitor)
+    }
+}
+
+struct UrisVisitor;
+
+impl<'de> Visitor<'de> for UrisVisitor {
+    type Value = Uris;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(
+        self,
+        mut object: A,
+    ) -> std::result::Result<Self::Value, A::Error> {
+        let mut uris = Uris::default();
+        while let Some(key) = object.next_key::<String>()? {
+            if key == "uri" {
+                uris.values.push(object.next_value()?);
+            } else {
+                uris.has_misspelled_key |= plain_key(&key) == "uri";
+                object.next_value::<IgnoredAny>()?;
             }
         }
+        Ok(uris)
     }
-    count
 }
 
 fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value> {

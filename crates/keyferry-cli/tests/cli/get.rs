@@ -1,5 +1,8 @@
 //! `keyferry get`, as build tools call it.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use keyferry_sandbox::credentials as c;
 use serde_json::{Value, json};
 
@@ -84,6 +87,25 @@ fn no_headers_are_needed_for_what_is_not_ours() {
 }
 
 #[test]
+fn the_answer_comes_while_the_pipe_is_open() {
+    let harness = Harness::watching_arguments();
+    let uri = format!("{}/api/v1/fileuploads", harness.sandbox().fileverbs_url());
+    let mut child = harness
+        .program(KEYFERRY, &["get"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Nothing reads what follows the object.
+    write!(stdin, "{{\"x\":\"\\ud800\",\"uri\":\"{uri}\"}} more").unwrap();
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(answer["headers"]["Authorization"].is_array());
+}
+
+#[test]
 fn what_can_not_be_answered_is_an_error_and_no_output() {
     let harness = Harness::watching_arguments();
     let long = json!({ "uri": "https://a.example", "x": "a".repeat(70_000) }).to_string();
@@ -105,6 +127,9 @@ fn what_can_not_be_answered_is_an_error_and_no_output() {
         json!({ "uri": "user" }).to_string(),
         json!({ "uri": "" }).to_string(),
         format!("{{\"uri\":\"https://a.example\",\"uri\":\"{ours}\"}}"),
+        format!("{{\"uri\":\"{ours}\",\"URI\":\"https://a.example\"}}"),
+        format!("{{\" uri\":\"{ours}\"}}"),
+        format!("{{\"\u{feff}uri\":\"{ours}\"}}"),
         format!("{{\"uri\":\"{ours}\",\"x\":[{{}}, \"}}\"],\"u\\u0072i\":\"{ours}\"}}"),
     ] {
         get(&harness, &[], &input).assert_error(1, "cannot answer the request");

@@ -107,8 +107,9 @@ fn corpus(sandbox: &Sandbox) -> Vec<Vec<u8>> {
         );
         all.push([text.as_bytes(), b"host=other.example\n"].concat());
         all.push([text.as_bytes(), b"no equals sign\n"].concat());
-        all.push([text.as_bytes(), b"x=\xff\xfe\n"].concat());
-        all.push([text.as_bytes(), b"x=", &vec![b'a'; 65_535], b"\n"].concat());
+        all.push([text.as_bytes(), b"username=\xff\xfe\n"].concat());
+        all.push([text.as_bytes(), b"path=", &vec![b'a'; 65_535], b"\n"].concat());
+        all.push([b"\xef\xbb\xbf", text.as_bytes()].concat());
         all.push([text.as_bytes(), &b"wwwauth[]=a\n".repeat(30_000)].concat());
         all.push([b"\n", text.as_bytes()].concat());
     }
@@ -152,6 +153,25 @@ fn what_was_spoilt_is_answered_when_it_is_whole() {
         format!("protocol=http\nhost={host}\npath=a\n").as_bytes(),
     );
     assert!(code == 0 && out.starts_with(b"username=default\npassword=eyJ") && err.is_empty());
+}
+
+#[test]
+fn what_is_not_needed_does_not_spoil_a_request() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    let environment = environment(&sandbox);
+    let host = &sandbox.fileverbs_url()[7..];
+    let long = [b"wwwauth[]=".as_slice(), &vec![b'a'; 65_535]].concat();
+    for unused in [
+        b"wwwauth[]=Basic realm=\"caf\xe9\"".as_slice(),
+        b"wwwauth[]=Basic\trealm=x",
+        b"unheard=\0",
+        &long,
+    ] {
+        let request = format!("\nprotocol=http\nhost={host}\n");
+        let input = [unused, request.as_bytes()].concat();
+        let (code, out, err) = call_helper(&environment, "get", &input);
+        assert!(code == 0 && out.starts_with(b"username=default\npassword=eyJ") && err.is_empty());
+    }
 }
 
 #[test]

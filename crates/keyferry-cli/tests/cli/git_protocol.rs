@@ -301,15 +301,21 @@ fn trap_7_what_a_url_hides_is_refused() {
         "%c2%85",
         "%e2%80%a8",
     ] {
-        for url in [
-            format!("http://{host}/a{hidden}b"),
-            format!("http://u{hidden}@{host}/"),
-            format!("http://{host}{hidden}/"),
-            format!("http://{hidden}{host}/"),
+        for (url, reason) in [
+            (
+                format!("http://{host}/a{hidden}b"),
+                "an encoded control character",
+            ),
+            (
+                format!("http://u{hidden}@{host}/"),
+                "an encoded control character",
+            ),
+            (format!("http://{host}{hidden}/"), "percent-encoded"),
+            (format!("http://{hidden}{host}/"), "percent-encoded"),
         ] {
             harness
                 .helper("get", &format!("url={url}\n"))
-                .assert_error(0, "contains an encoded control character");
+                .assert_error(0, reason);
         }
         // Encoded once more it is text to git, and would be a line break to the next reader.
         let output = harness.helper(
@@ -321,16 +327,30 @@ fn trap_7_what_a_url_hides_is_refused() {
         );
         assert_eq!(output.out, "", "{hidden}");
     }
+    let encoded = host.replace('.', "%2e");
+    for (url, reason) in [
+        (format!("http://{encoded}/"), "percent-encoded"),
+        (format!("http://:@{host}/"), "an empty user name"),
+        (format!("http://@{host}/"), "an empty user name"),
+        (format!("http://u:@{host}/"), "a password"),
+        (format!("http://u:p@{host}/"), "a password"),
+    ] {
+        harness
+            .helper("get", &format!("url={url}\n"))
+            .assert_error(0, reason);
+    }
     for bad in [
         "host=a\r\n",
         "host=a\rb\n",
-        "ho\0st=a\n",
         "protocol=http\r\nhost=a\r\n\r\n",
     ] {
         harness
             .helper("get", bad)
             .assert_error(0, "control character");
     }
+    harness
+        .helper("get", "ho\0st=a\n")
+        .assert_error(0, "write host");
     assert_eq!(harness.sandbox().count("requests"), 0);
 }
 

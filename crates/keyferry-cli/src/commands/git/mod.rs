@@ -12,7 +12,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use crate::commands::git::request::CredentialRequest;
+use crate::commands::git::request::{CredentialRequest, USED_KEYS};
 use crate::context::CliContext;
 use crate::exit_code::{EXIT_OK, EXIT_USAGE};
 use crate::git_protocol::Message;
@@ -99,7 +99,7 @@ pub fn fast_path(
         Some("erase") => return FastPath::NeedsFullCli(None),
         other => return FastPath::Answered(answer_without_credential(other, streams)),
     };
-    let message = match Message::read(streams.stdin) {
+    let message = match Message::read(streams.stdin, USED_KEYS) {
         Ok(message) => message,
         Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
@@ -142,13 +142,14 @@ struct GitCall<'a> {
 }
 
 fn run_operation(operation: Operation, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let request =
-        match Message::read(streams.stdin).and_then(|message| CredentialRequest::read(&message)) {
-            Ok(Some(request)) => request,
-            Ok(None) => return EXIT_OK,
-            // Git ignores the exit code, so warn on standard error for the user.
-            Err(error) => return warn(streams, error.message()),
-        };
+    let request = match Message::read(streams.stdin, USED_KEYS)
+        .and_then(|message| CredentialRequest::read(&message))
+    {
+        Ok(Some(request)) => request,
+        Ok(None) => return EXIT_OK,
+        // Git ignores the exit code, so warn on standard error for the user.
+        Err(error) => return warn(streams, error.message()),
+    };
     let session = open_session(&request, context, CliContext::open_session);
     match session.and_then(|session| {
         operation(&GitCall {

@@ -10,6 +10,19 @@ use keyferry::model::resource::{PLAIN, percent_decode};
 use keyferry::secret::Secret;
 use keyferry::text::has_control;
 
+/// The keys of the protocol that a request uses. Other lines are ignored.
+pub const USED_KEYS: &[&str] = &[
+    "capability[]",
+    "credential",
+    "host",
+    "password",
+    "password_expiry_utc",
+    "path",
+    "protocol",
+    "url",
+    "username",
+];
+
 /// A request for a host's credential.
 pub struct CredentialRequest {
     /// Protocol, host and path as a URL.
@@ -38,7 +51,7 @@ struct Address {
 }
 
 impl CredentialRequest {
-    /// Reads a request from a message. None if the protocol or host is missing or not allowed in a
+    /// Reads a request from a message with the lines of [`USED_KEYS`]. None if the protocol or host is missing or not allowed in a
     /// URL: no credential can match such a request.
     ///
     /// # Errors
@@ -96,7 +109,10 @@ impl CredentialRequest {
 }
 
 impl Address {
-    /// Splits a URL into its parts and percent-decodes each part once, as git does.
+    /// Splits a URL into its parts. Percent-decodes the path and the user name once, as git does.
+    ///
+    /// Rationale: git also decodes the host and takes a password from the URL. No other part of
+    /// keyferry accepts such a URL, because programs read different hosts from it.
     fn parse_url(text: &str) -> Result<Self> {
         let Some((protocol, rest)) = text.split_once("://") else {
             return Ok(Self::default());
@@ -105,7 +121,16 @@ impl Address {
         let (user, host) = authority
             .split_once('@')
             .map_or((None, authority), |(user, host)| (Some(user), host));
-        let name = user.map(|user| user.split(':').next().unwrap_or_default());
+        if host.contains('%') {
+            return Err(invalid_request(
+                "the host of its URL is percent-encoded; write the host in plain ASCII",
+            ));
+        }
+        if user.is_some_and(|user| user.is_empty() || user.contains(':')) {
+            return Err(invalid_request(
+                "its URL contains an empty user name or a password before the host; remove it",
+            ));
+        }
         let decode = |text: &str| {
             let decoded = percent_decode(text).filter(|decoded| !has_control(decoded));
             decoded.ok_or_else(|| {
@@ -114,9 +139,9 @@ impl Address {
         };
         Ok(Self {
             protocol: protocol.to_owned(),
-            host: decode(host)?,
+            host: host.to_owned(),
             path: decode(path.strip_prefix('/').unwrap_or(path).trim_end_matches('/'))?,
-            username: name.map(decode).transpose()?,
+            username: user.map(decode).transpose()?,
         })
     }
 

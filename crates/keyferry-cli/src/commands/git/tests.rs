@@ -38,7 +38,8 @@ impl GitHarness {
     }
 
     fn run(&self, operation: Operation, url: &str, more: &str) -> Result<Message> {
-        let message = Message::read(&mut format!("url={url}\n{more}").as_bytes()).unwrap();
+        let message =
+            Message::read(&mut format!("url={url}\n{more}").as_bytes(), USED_KEYS).unwrap();
         let request = CredentialRequest::read(&message).unwrap().unwrap();
         operation(&GitCall {
             request: &request,
