@@ -19,7 +19,7 @@
  *   Panics   No Rust panic leaves the library. After a panic, a function returns KEYFERRY_E_PANIC; a function without a status
  *            returns NULL, 0 or nothing.
  *   Network  A function makes a network request only if its comment says so.
- *   Prompts  keyferry itself never prompts the user. A configured secret source may do so, such as a locked keyring.
+ *   Prompts  keyferry itself never prompts the user. A configured secret source may prompt, such as a locked keyring.
  *   Errors   The comment of each function lists its error codes. The comment of each code gives its remedy. The lists leave
  *            out these errors:
  *            - A function with an error_out returns KEYFERRY_E_REENTRANT if a log callback or a plugin calls it.
@@ -75,7 +75,8 @@
 #define KEYFERRY_ACCESS_WRITE 3
 
 /**
- * Access to rename, expire, link, transfer and delete a package.
+ * Access to rename, transfer and delete a package, to make it expire, and to create download links
+ * for it.
  */
 #define KEYFERRY_ACCESS_MANAGE 4
 
@@ -135,7 +136,7 @@
 #define KEYFERRY_LOG_DEBUG 4
 
 /**
- * Settings for a session. If several threads use one configuration, they must lock it.
+ * Settings for a session. Only one thread at a time may use a configuration.
  */
 typedef struct keyferry_config keyferry_config;
 
@@ -186,7 +187,7 @@ typedef int32_t keyferry_status;
 typedef void (*keyferry_log_callback)(int32_t level, const char *message, void *user_data);
 
 /**
- * Frees `user_data`. Runs once, when no call of the callback is running any more.
+ * Frees `user_data`. keyferry calls it once, after the last call of the callback has returned.
  */
 typedef void (*keyferry_log_finalizer)(void *user_data);
 
@@ -391,7 +392,7 @@ extern "C" {
 /**
  * Describes a status code in words: what happened, then the remedy.
  *
- * @param status  any number; for an unknown code the string says so
+ * @param status  any number; for an unknown code, the string says that the code is unknown
  *
  * Errors:  none
  * Owner:   the string is static; never free it
@@ -557,8 +558,8 @@ keyferry_status keyferry_config_load(const char *path, keyferry_config **config_
 /**
  * Sets one value, which overrides the file and the environment.
  *
- * The value is always literal: `env:X` is a password that begins with `env:`, not the name of an
- * environment variable.
+ * The value is always literal. For example, `env:X` is the password `env:X`, and not a reference
+ * to the environment variable `X`.
  *
  * @param config     the configuration
  * @param key        the key of a setting, such as `masv.api_key`, `http.timeout_ms` or
@@ -654,8 +655,8 @@ keyferry_status keyferry_request_set_access(keyferry_request *request, int32_t a
 /**
  * Sets the account to use instead of the default account.
  *
- * The name is not checked here: the first call that uses the request returns
- * KEYFERRY_E_NOT_CONFIGURED if there is no such profile.
+ * This function does not check the name. If there is no such profile, the first call that uses the
+ * request returns KEYFERRY_E_NOT_CONFIGURED.
  *
  * @param request    the request
  * @param account    the name of a profile in the configuration, UTF-8; NULL for the default account. Borrowed and
@@ -890,8 +891,8 @@ void keyferry_token_free(keyferry_token *token);
  * Opens a session.
  *
  * Makes no network request. Starts no thread, except those that initialise the configured plugins.
- * A plugin that cannot be used does not make this function fail: only calls that need that plugin
- * fail, and their error message gives the reason.
+ * If a plugin cannot be used, this function still succeeds. Only calls that need this plugin fail;
+ * their error message gives the reason.
  *
  * @param config       NULL for the user's `config.toml` and the environment. Borrowed and copied.
  * @param session_out  receives the session
@@ -914,7 +915,7 @@ keyferry_status keyferry_session_open(const keyferry_config *config,
  * Closes and frees a session. It cancels running refreshes and ends the threads of the session
  * within one second. Tokens and errors of the session stay valid.
  *
- * @param session  NULL does nothing. In a forked child, a session from before the fork is not freed, on purpose.
+ * @param session  NULL does nothing. In a forked child, keyferry does not free a session from before the fork.
  *                 Taken.
  *
  * Errors:  none
@@ -983,10 +984,10 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
 /**
  * Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL.
  *
- * Does not read the store and makes no network request. Allocates memory only for a link, and for a
- * URL that keyferry must normalize, such as one with upper-case letters in its host or with
- * percent-encoded characters. The first use of the default session opens it, which reads the
- * configuration.
+ * Does not read the store and makes no network request. Allocates memory in two cases only: for a
+ * MASV link (`links/ID?secret=S`), and for a URL that keyferry must normalize. Examples are a URL
+ * with upper-case letters in its host, and a URL with percent-encoded characters. The first use of
+ * the default session opens it, which reads the configuration.
  *
  * When the token becomes due for a refresh, exactly one call of this function returns
  * KEYFERRY_E_NOT_CACHED, although the token is still valid. That caller should call
@@ -1046,8 +1047,8 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Reports that the service rejected a header value, for a caller that has no token object. Does
- * nothing unless the value belongs to the current token of the resource.
+ * Reports that the service rejected a header value, for a caller that has no token object. Has an
+ * effect only if the value belongs to the current token of the resource.
  *
  * Makes no network request.
  *

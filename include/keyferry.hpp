@@ -384,10 +384,10 @@ public:
     }
 
     /// Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL. Sets `length` to the length of the
-    /// line. Does not read the store and makes no network request. Allocates memory only for a link, and for a URL that keyferry must
-    /// normalize, such as one with upper-case letters in its host or with percent-encoded characters. The first use of the default session
-    /// opens it. Never throws: it returns the status of keyferry_session_peek. Wipe the buffer whatever the status is, because it may
-    /// contain bytes of a token.
+    /// line. Does not read the store and makes no network request. Allocates memory in two cases only: for a MASV link
+    /// (`links/ID?secret=S`), and for a URL that keyferry must normalize. Examples are a URL with upper-case letters in its host, and a URL
+    /// with percent-encoded characters. The first use of the default session opens it. Never throws: it returns the status of
+    /// keyferry_session_peek. Wipe the buffer whatever the status is, because it may contain bytes of a token.
     keyferry_status peek(const char *resource, char *buffer, std::size_t capacity, std::size_t &length) const noexcept {
         return keyferry_session_peek(get(), resource, buffer, capacity, &length);
     }
@@ -498,7 +498,7 @@ private:
 using log_callback = std::function<void(log_level, std::string_view)>;
 
 /// Sets the function that receives the log messages of the whole library, up to this level. An empty function turns the log off. The
-/// previous function is destroyed when no call of it is running any more.
+/// previous function is destroyed after its last call has returned.
 ///
 /// Errors: KEYFERRY_E_REENTRANT from inside a log callback. Ownership: takes the function. Threads: [any].
 inline void log_set_callback(log_level level, log_callback callback) {

@@ -5,16 +5,17 @@
  * empty file and ends with a working plugin.
  *
  * Words
- *   host     The keyferry library that loaded the plugin.
- *   call     One call of a function of the plugin by the host.
- *   table    A struct of function pointers and data that the host and the plugin share.
+ *   host       The keyferry library that loaded the plugin.
+ *   call       One call of a function of the plugin by the host.
+ *   table      A struct of function pointers and data that the host and the plugin share.
+ *   extension  A feature of a plugin, such as a service or a secret source. It has an id and a table.
  *
  * Rules
  *   Entry    A plugin is a shared object that exports one constant, `keyferry_plugin_entry`. The host reads the ABI version from the
  *            file before it loads the file. It loads no file without an entry, and never unloads a plugin.
- *   Growth   The fields of a published table never change. A new feature gets a new extension id, or new fields after the last field
- *            of a table. `struct_size` is the size of a table in bytes. Neither the host nor a plugin may read a byte beyond that
- *            size.
+ *   Growth   The fields of a published table never change. A new feature is a new extension with its own id, or new fields after
+ *            the last field of a table. `struct_size` is the size of a table in bytes. Neither the host nor a plugin may read a byte
+ *            beyond that size.
  *   Strings  Strings are UTF-8 and end in NUL. They contain no CR, LF or other control character, and have at most
  *            KEYFERRY_PLUGIN_MAX_TEXT_BYTES bytes. When a plugin passes a string, the function of the host copies it.
  *            Strings and buffers from the host are valid until the call ends; the host then wipes them.
@@ -23,8 +24,8 @@
  *            host has no effect and returns KEYFERRY_PLUGIN_E_INVALID_CALL.
  *   Time     A call of `init`, `deinit` or `get_extension` times out after 5 seconds, any other call after the time in the setting
  *            `http.timeout_ms`. The time that `get_setting` and `exchange` take does not count: the host limits it separately. A call
- *            that times out fails, and the host no longer waits for it. As long as four timed-out calls are still running, the host
- *            does not call the plugin again.
+ *            that times out fails, and the host no longer waits for it. While four timed-out calls are still running, the host does
+ *            not call the plugin again.
  *   Trust    A plugin runs in the same process as the host. It MUST NOT call the functions of keyferry.h in a call: they would return
  *            KEYFERRY_E_REENTRANT. It MUST NOT end the process, let an exception or a longjmp leave a call, or change signals, the
  *            locale or the working directory.
@@ -170,8 +171,9 @@ typedef int32_t keyferry_plugin_status;
  * A setting of the plugin.
  *
  * Users set it as `KEY` in the section `[NAME]` of config.toml, where NAME is the name of the
- * plugin, or with the environment variable `KEYFERRY_NAME_KEY`, all in upper case. For a secret,
- * `KEYFERRY_NAME_KEY_FILE` can name a file that contains it. Each profile can have its own value.
+ * plugin. Instead, they can set the environment variable `KEYFERRY_NAME_KEY`, all in upper case.
+ * For a secret, `KEYFERRY_NAME_KEY_FILE` can name a file that contains it. Each profile can have
+ * its own value.
  */
 typedef struct {
   /**
@@ -306,8 +308,9 @@ typedef struct {
  * - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
  *   response;
  * - retries a GET at most twice, if it failed temporarily;
- * - retries a POST, PUT or DELETE only if it is a login (see `exchange`), and only if no part of the
- *   request was sent or a 429 response asks for a retry within 2 seconds. It retries at most once;
+ * - retries a login (see `exchange`) with POST, PUT or DELETE at most once. It does so in two
+ *   cases: no part of the request was sent, or a 429 response asks for a retry within 2 seconds;
+ * - never retries any other POST, PUT or DELETE;
  * - remembers rejected secrets for a while, in all processes, and does not send them again during
  *   that time;
  * - drops log messages and error messages that contain a secret of the call.
@@ -339,7 +342,8 @@ typedef struct {
    */
   keyferry_plugin_status (*get_setting)(keyferry_plugin_call call, const char *key, keyferry_plugin_buffer *out);
   /**
-   * Sends a request and receives the response, at most 16 times in a call.
+   * Sends a request and receives the response. A plugin may use `exchange` at most 16 times in
+   * one call.
    *
    * After the call has read a secret, the host treats its requests as logins. If the response
    * then has the status 401 or the `bad_credentials_status` of the request, `exchange` returns
@@ -451,8 +455,9 @@ typedef struct {
  * A plugin MUST
  * - export a symbol with exactly this name, as constant data: the host reads `abi_major`,
  *   `abi_minor` and `struct_size` from the file before any code of the plugin runs;
- * - have a name of 1 to 32 lower-case letters and digits that begins with a letter, does not begin
- *   with `http`, and is not `profile`, `store`, `plugins` or the name of a built-in service;
+ * - have a name of 1 to 32 lower-case letters and digits, with a letter first. The name must not
+ *   begin with `http`, and must not be `profile`, `store`, `plugins` or the name of a built-in
+ *   service;
  * - declare in `settings` every setting that it reads: the host gives it no other setting;
  * - return from every function before the call times out. The functions of the host always return,
  *   because the host limits the time that they take;
@@ -640,7 +645,7 @@ typedef struct {
  *
  * In config.toml, a setting with the value `{ plugin = ["NAME", "WHAT"] }` gets its secret from
  * the plugin. NAME is the name of the plugin, and WHAT is the name of the secret. The host calls
- * `get` each time it needs the secret, and neither caches nor stores the secret.
+ * `get` each time it needs the secret. It does not cache or store the secret.
  *
  * A source MUST
  * - define the names of its secrets, and fail with an error message for any other name;

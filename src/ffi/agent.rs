@@ -1,5 +1,5 @@
-//! The functions for the MASV Agent on this machine. The agent keeps the login itself and takes no
-//! header. These functions return the signed-in user.
+//! The functions for the MASV Agent on this machine. The agent keeps the login itself, so requests
+//! to it need no credential header. These functions return the signed-in user.
 
 #![expect(unsafe_code, reason = "C callers")]
 

@@ -18,7 +18,7 @@ use crate::ffi::text;
 /// a file and is rejected before it is copied.
 const MAX_PATH_BYTES: usize = 4096;
 
-/// Settings for a session. If several threads use one configuration, they must lock it.
+/// Settings for a session. Only one thread at a time may use a configuration.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_config {
     pub(crate) config: Config,
@@ -99,8 +99,8 @@ pub unsafe extern "C" fn keyferry_config_load(
 
 /// Sets one value, which overrides the file and the environment.
 ///
-/// The value is always literal: `env:X` is a password that begins with `env:`, not the name of an
-/// environment variable.
+/// The value is always literal. For example, `env:X` is the password `env:X`, and not a reference
+/// to the environment variable `X`.
 ///
 /// @param config     the configuration
 /// @param key        the key of a setting, such as `masv.api_key`, `http.timeout_ms` or

@@ -34,7 +34,7 @@ pub const KEYFERRY_LOG_DEBUG: i32 = 4;
 pub type keyferry_log_callback =
     Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
 
-/// Frees `user_data`. Runs once, when no call of the callback is running any more.
+/// Frees `user_data`. keyferry calls it once, after the last call of the callback has returned.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub type keyferry_log_finalizer = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 

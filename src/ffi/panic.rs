@@ -49,8 +49,8 @@ pub mod injection {
 
     /// The name of the exported function that panics next, or NULL.
     ///
-    /// Rationale: this is not a lock. If a thread held a lock while another thread forked, the
-    /// child would hang in its first call.
+    /// Rationale: an atomic pointer needs no lock. If one thread held a lock while another thread
+    /// forked, the child would hang in its first call.
     static ARMED: AtomicPtr<&'static str> = AtomicPtr::new(null_mut());
 
     /// Makes the next call of the exported function `name` panic.

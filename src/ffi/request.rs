@@ -51,7 +51,8 @@ pub const KEYFERRY_ACCESS_FULL: i32 = 1;
 pub const KEYFERRY_ACCESS_READ: i32 = 2;
 /// Access to add files to a package and finalize it.
 pub const KEYFERRY_ACCESS_WRITE: i32 = 3;
-/// Access to rename, expire, link, transfer and delete a package.
+/// Access to rename, transfer and delete a package, to make it expire, and to create download links
+/// for it.
 pub const KEYFERRY_ACCESS_MANAGE: i32 = 4;
 
 /// Creates a request for a resource.
@@ -156,8 +157,8 @@ pub extern "C" fn keyferry_request_set_access(
 
 /// Sets the account to use instead of the default account.
 ///
-/// The name is not checked here: the first call that uses the request returns
-/// KEYFERRY_E_NOT_CONFIGURED if there is no such profile.
+/// This function does not check the name. If there is no such profile, the first call that uses the
+/// request returns KEYFERRY_E_NOT_CONFIGURED.
 ///
 /// @param request    the request
 /// @param account    the name of a profile in the configuration, UTF-8; NULL for the default account. Borrowed and

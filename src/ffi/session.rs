@@ -52,8 +52,8 @@ fn forked_error() -> Error {
 /// Opens a session.
 ///
 /// Makes no network request. Starts no thread, except those that initialise the configured plugins.
-/// A plugin that cannot be used does not make this function fail: only calls that need that plugin
-/// fail, and their error message gives the reason.
+/// If a plugin cannot be used, this function still succeeds. Only calls that need this plugin fail;
+/// their error message gives the reason.
 ///
 /// @param config       NULL for the user's `config.toml` and the environment. Borrowed and copied.
 /// @param session_out  receives the session
@@ -94,7 +94,7 @@ pub extern "C" fn keyferry_session_open(
 /// Closes and frees a session. It cancels running refreshes and ends the threads of the session
 /// within one second. Tokens and errors of the session stay valid.
 ///
-/// @param session  NULL does nothing. In a forked child, a session from before the fork is not freed, on purpose.
+/// @param session  NULL does nothing. In a forked child, keyferry does not free a session from before the fork.
 ///                 Taken.
 ///
 /// Errors:  none
@@ -183,10 +183,10 @@ pub extern "C" fn keyferry_session_cached(
 
 /// Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL.
 ///
-/// Does not read the store and makes no network request. Allocates memory only for a link, and for a
-/// URL that keyferry must normalize, such as one with upper-case letters in its host or with
-/// percent-encoded characters. The first use of the default session opens it, which reads the
-/// configuration.
+/// Does not read the store and makes no network request. Allocates memory in two cases only: for a
+/// MASV link (`links/ID?secret=S`), and for a URL that keyferry must normalize. Examples are a URL
+/// with upper-case letters in its host, and a URL with percent-encoded characters. The first use of
+/// the default session opens it, which reads the configuration.
 ///
 /// When the token becomes due for a refresh, exactly one call of this function returns
 /// KEYFERRY_E_NOT_CACHED, although the token is still valid. That caller should call
@@ -288,8 +288,8 @@ pub extern "C" fn keyferry_session_reject(
     })
 }
 
-/// Reports that the service rejected a header value, for a caller that has no token object. Does
-/// nothing unless the value belongs to the current token of the resource.
+/// Reports that the service rejected a header value, for a caller that has no token object. Has an
+/// effect only if the value belongs to the current token of the resource.
 ///
 /// Makes no network request.
 ///
@@ -324,8 +324,8 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
         let resource = unsafe { text::required(resource, "resource") }?;
         // SAFETY: the caller promises that `value` is NULL or ends in NUL.
         let value = unsafe { text::required(value, "value") }?;
-        // A value that is too long belongs to no token. To avoid a copy of it, reject the empty
-        // string instead, which belongs to no token either.
+        // A value that is too long belongs to no token. Pass the empty string in its place, which
+        // also belongs to no token and needs no copy.
         let value = Secret::from(if text::check_length(value, "value").is_ok() {
             value
         } else {

@@ -295,7 +295,7 @@ pub fn from_kind(kind: ErrorKind) -> keyferry_status {
 
 /// Describes a status code in words: what happened, then the remedy.
 ///
-/// @param status  any number; for an unknown code the string says so
+/// @param status  any number; for an unknown code, the string says that the code is unknown
 ///
 /// Errors:  none
 /// Owner:   the string is static; never free it

@@ -10,7 +10,7 @@ export const KEYFERRY_ACCESS_FULL = 1;
 export const KEYFERRY_ACCESS_READ = 2;
 /** Access to add files to a package and finalize it. */
 export const KEYFERRY_ACCESS_WRITE = 3;
-/** Access to rename, expire, link, transfer and delete a package. */
+/** Access to rename, transfer and delete a package, to make it expire, and to create download links for it. */
 export const KEYFERRY_ACCESS_MANAGE = 4;
 /** The expiry of a token that is valid until the service rejects it. */
 export const KEYFERRY_NO_EXPIRY = 9223372036854775807n;

@@ -24,8 +24,9 @@ pub const KEYFERRY_PLUGIN_SETTING_URL: u32 = 3;
 /// A setting of the plugin.
 ///
 /// Users set it as `KEY` in the section `[NAME]` of config.toml, where NAME is the name of the
-/// plugin, or with the environment variable `KEYFERRY_NAME_KEY`, all in upper case. For a secret,
-/// `KEYFERRY_NAME_KEY_FILE` can name a file that contains it. Each profile can have its own value.
+/// plugin. Instead, they can set the environment variable `KEYFERRY_NAME_KEY`, all in upper case.
+/// For a secret, `KEYFERRY_NAME_KEY_FILE` can name a file that contains it. Each profile can have
+/// its own value.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct keyferry_plugin_setting {
@@ -46,8 +47,9 @@ pub struct keyferry_plugin_setting {
 /// A plugin MUST
 /// - export a symbol with exactly this name, as constant data: the host reads `abi_major`,
 ///   `abi_minor` and `struct_size` from the file before any code of the plugin runs;
-/// - have a name of 1 to 32 lower-case letters and digits that begins with a letter, does not begin
-///   with `http`, and is not `profile`, `store`, `plugins` or the name of a built-in service;
+/// - have a name of 1 to 32 lower-case letters and digits, with a letter first. The name must not
+///   begin with `http`, and must not be `profile`, `store`, `plugins` or the name of a built-in
+///   service;
 /// - declare in `settings` every setting that it reads: the host gives it no other setting;
 /// - return from every function before the call times out. The functions of the host always return,
 ///   because the host limits the time that they take;

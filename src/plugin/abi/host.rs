@@ -25,8 +25,9 @@ pub const KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES: u32 = 5;
 /// - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
 ///   response;
 /// - retries a GET at most twice, if it failed temporarily;
-/// - retries a POST, PUT or DELETE only if it is a login (see `exchange`), and only if no part of the
-///   request was sent or a 429 response asks for a retry within 2 seconds. It retries at most once;
+/// - retries a login (see `exchange`) with POST, PUT or DELETE at most once. It does so in two
+///   cases: no part of the request was sent, or a 429 response asks for a retry within 2 seconds;
+/// - never retries any other POST, PUT or DELETE;
 /// - remembers rejected secrets for a while, in all processes, and does not send them again during
 ///   that time;
 /// - drops log messages and error messages that contain a secret of the call.
@@ -54,7 +55,8 @@ pub struct keyferry_plugin_host {
             out: *mut keyferry_plugin_buffer,
         ) -> keyferry_plugin_status,
     >,
-    /// Sends a request and receives the response, at most 16 times in a call.
+    /// Sends a request and receives the response. A plugin may use `exchange` at most 16 times in
+    /// one call.
     ///
     /// After the call has read a secret, the host treats its requests as logins. If the response
     /// then has the status 401 or the `bad_credentials_status` of the request, `exchange` returns

@@ -12,7 +12,7 @@ pub const KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE: &str = "keyferry.secret-sourc
 ///
 /// In config.toml, a setting with the value `{ plugin = ["NAME", "WHAT"] }` gets its secret from
 /// the plugin. NAME is the name of the plugin, and WHAT is the name of the secret. The host calls
-/// `get` each time it needs the secret, and neither caches nor stores the secret.
+/// `get` each time it needs the secret. It does not cache or store the secret.
 ///
 /// A source MUST
 /// - define the names of its secrets, and fail with an error message for any other name;
