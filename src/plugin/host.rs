@@ -1,8 +1,8 @@
 //! The host's table. Its slots are the functions that plugins call.
 //!
-//! keyferry gives each call of the plugin an id, and the plugin passes that id to each slot that it
-//! uses during the call. A slot catches panics, records an invalid argument as a fault of the
-//! plugin, and checks an out-pointer before it writes to it.
+//! The host gives each call of the plugin an id. During the call, the plugin passes that id to each
+//! slot that it uses. A slot catches panics, records an invalid argument as a fault of the plugin,
+//! and checks an out-pointer before it writes to it.
 
 #![expect(unsafe_code, reason = "calls plugins, and is called by them")]
 
@@ -287,7 +287,7 @@ unsafe extern "C" fn add_header(
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !is_name {
             return Err(SlotError::Fault(
-                "it called `add_header` with a name that is empty, or contains other characters than letters, digits, `-` and `_`"
+                "it called `add_header` with a name that is empty, or that contains characters other than letters, digits, `-` and `_`"
                     .into(),
             ));
         }

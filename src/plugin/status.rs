@@ -3,7 +3,8 @@
 use super::abi::{self, keyferry_plugin_status};
 use crate::error::ErrorKind;
 
-/// Returns the code that a slot of the host returns for an error.
+/// Returns the status code that a function of the host returns to the plugin for this kind of
+/// error.
 pub(super) fn from_kind(kind: ErrorKind) -> keyferry_plugin_status {
     match kind {
         ErrorKind::NotConfigured => abi::KEYFERRY_PLUGIN_E_NOT_CONFIGURED,

@@ -67,7 +67,7 @@ fn every_lie_of_a_function_is_named() {
         ("null", "value that is NULL"),
         (
             "header-name",
-            "a name that is empty, or contains other characters than letters, digits, `-` and `_`",
+            "a name that is empty, or that contains characters other than letters, digits, `-` and `_`",
         ),
         ("null-out", "out-pointer that is NULL"),
         ("odd-out", "out-pointer that is NULL or not aligned"),
