@@ -17,9 +17,10 @@
 //!    `engine/backoff.rs` says whether the service may be contacted now.
 //! 7. `engine/single_flight.rs`, `SingleFlight::join`: one caller leads the flight. Other callers
 //!    for the same key wait for the outcome of that flight.
-//! 8. `engine/fetch.rs`, `Fetch::run`: asks the store for the lock of the key or for a newer
-//!    record, then refreshes or acquires the token. The whole flight uses the record that the store
-//!    read when it granted the lock.
+//! 8. `engine/fetch.rs`, `Fetch::run`: asks the store for the lock of the key. If the store has a
+//!    newer record, it returns that record instead, and the flight uses its token. Otherwise the
+//!    flight refreshes or acquires the token. The whole flight uses the record that the store read
+//!    when it granted the lock.
 //! 9. `services/masv/`, `Service::acquire`: builds the service's requests and reads the responses.
 //! 10. `engine/service_context.rs`, `Context::send` and `Context::login`: check
 //!     `engine/negative_cache.rs`, send the request through `transport/mod.rs`, and retry.
