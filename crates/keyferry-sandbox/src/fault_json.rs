@@ -38,7 +38,7 @@ impl Fault {
             .as_object()
             .ok_or("a fault must be a JSON object")?;
         if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            return Err(format!("a fault has no field '{unknown}'"));
+            return Err(format!("unknown field '{unknown}' in the fault"));
         }
         let mut fault = Fault::new(parse_action(fields)?);
         if let Some(name) = text_field(fields, "service")? {
@@ -125,7 +125,7 @@ fn parse_action(fields: &Map<String, Value>) -> Result<FaultAction, String> {
         "reset" => FaultAction::Reset,
         "lost" => FaultAction::Lost,
         "hang" => FaultAction::Hang,
-        other => return Err(format!("no fault kind is called '{other}'")),
+        other => return Err(format!("unknown kind of fault '{other}'")),
     })
 }
 

@@ -1,5 +1,5 @@
-//! Faults that a test injects. The first fault that matches a request and has uses left applies to
-//! the request.
+//! Faults that a test injects. If several faults match a request, the first one that still has uses
+//! left is applied.
 //!
 //! `fault_json` parses faults from JSON. `apply_fault` applies them.
 
@@ -58,8 +58,8 @@ pub enum FaultAction {
     /// The normal response with this value in each token field. The value may contain CR, LF or
     /// NUL.
     Token(String),
-    /// These bytes instead of a response, status line included. Then the connection closes. The
-    /// request isn't carried out.
+    /// These bytes in place of the whole response, including its status line. Then the connection
+    /// closes. The request isn't carried out.
     Raw(Vec<u8>),
     /// Closes the connection without a response. The request isn't carried out.
     Close,

@@ -294,8 +294,8 @@ fn links(now_ms: i64) -> BTreeMap<String, Link> {
     ])
 }
 
-/// Parses the `expiry` in a request. Returns `None`, which means that the item never expires, if
-/// the string is empty, malformed or in year 1.
+/// Parses the `expiry` in a request. Returns `None` if the string is empty, malformed or in year 1.
+/// The item then never expires.
 pub(crate) fn parse_expiry_ms(text: &str) -> Option<i64> {
     use time::format_description::well_known::Rfc3339;
     if text.is_empty() || text.starts_with("0001-01-01") {
