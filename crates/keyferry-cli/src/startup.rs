@@ -1,6 +1,7 @@
 //! Starts the programs `keyferry` and `git-credential-keyferry`: prepares the standard streams and
-//! the environment, and keeps secrets out of core files. If a request of `git-credential-keyferry`
-//! needs the full program, replaces the process with `keyferry`.
+//! the environment, and keeps secrets out of core files. `git-credential-keyferry` is a small
+//! program that contains no network code. For a request that it cannot answer itself, it replaces
+//! its process with `keyferry git`.
 //!
 //! Only this file reads the arguments and environment variables of the process.
 

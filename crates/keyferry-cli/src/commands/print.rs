@@ -36,6 +36,9 @@ pub struct PrintOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub min_valid_s: u32,
     /// Print JSON with headers, expires_at, service, resource and generation
+    ///
+    /// The generation is a number that orders the tokens of the resource. A newer token has a
+    /// greater number.
     #[arg(long)]
     pub json: bool,
 }

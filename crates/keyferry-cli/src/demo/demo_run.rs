@@ -231,7 +231,8 @@ impl DemoRun {
         self.rows.push(row);
     }
 
-    /// Adds a row for a service that keeps the session itself. keyferry returns no header for it.
+    /// Adds a row for the MASV Agent. The agent keeps the user's login itself, so keyferry returns
+    /// no header for it.
     pub(super) fn add_session_row(
         &mut self,
         (resource, source): (&str, &'static str),
@@ -261,7 +262,7 @@ impl DemoRun {
         self.client.send(call.method, &call.url, headers, call.body)
     }
 
-    /// Whether a call with this token gets this status.
+    /// Makes a call with this token, and returns whether the response has this status.
     pub(super) fn has_status(&mut self, token: &Token, call: &ServiceCall, status: u16) -> bool {
         let headers: Vec<_> = token.headers().collect();
         self.call(call, &headers)

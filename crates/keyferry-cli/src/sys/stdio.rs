@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// a terminal or the width is unknown.
 pub fn terminal_width() -> Option<usize> {
     let mut size = MaybeUninit::<libc::winsize>::zeroed();
-    // SAFETY: the pointer is valid for one `winsize`, which the call fills unless it fails.
+    // SAFETY: the pointer is valid for one `winsize`, and the call writes nothing else.
     let failed = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) };
     // SAFETY: a `winsize` consists of four integers, for which zero is a valid value.
     let size = unsafe { size.assume_init() };
@@ -26,9 +26,9 @@ const STANDARD_STREAMS: [libc::c_int; 3] =
 /// Which standard streams were closed when this program was started.
 static CLOSED_AT_START: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-/// Records which standard streams are closed. Call it before Rust's runtime starts: the runtime
-/// opens /dev/null in place of a closed stream, and the program could no longer tell that its
-/// output is lost.
+/// Records which standard streams are closed. Call it before Rust's runtime starts. The runtime
+/// opens /dev/null in place of a closed stream, and then the program cannot detect that its output
+/// is lost.
 pub extern "C" fn record_closed_streams() {
     for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         // SAFETY: the call takes only integers, and fails if the descriptor is not open.
@@ -44,9 +44,9 @@ pub fn stdout_was_closed() -> bool {
     CLOSED_AT_START[1].load(Ordering::Relaxed)
 }
 
-/// Closes each /dev/null that Rust's runtime opened in place of a standard stream, so that the
-/// stream is closed again for the program that replaces this one. Call this function after all
-/// files are open. Otherwise a new descriptor would get the number of a standard stream.
+/// Closes each /dev/null that Rust's runtime opened in place of a standard stream. The stream is
+/// then closed again for the program that replaces this one. Call this function after all files are
+/// open. Otherwise a new descriptor would get the number of a standard stream.
 pub fn close_recorded_streams() {
     for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         if was_closed.load(Ordering::Relaxed) {

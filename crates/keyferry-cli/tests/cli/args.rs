@@ -253,7 +253,7 @@ fn an_answer_that_nobody_can_get_is_no_success() {
     }
     let question = protocol_and_host(harness.sandbox().fileverbs_url());
     closed(&format!("'{HELPER}' get"), &question).assert_error(1, "standard output is closed");
-    // What has nothing to say needs nobody.
+    // `erase` prints nothing, so a closed standard output is no error.
     closed(&format!("'{HELPER}' erase"), &question).assert_silent();
     let output = run_with_input(
         &mut harness.program(

@@ -340,8 +340,8 @@ fn a_service_that_wants_to_be_left_alone_is_by_every_program() {
         let fault = Fault::status(status).path("/v1.1/teams").forever();
         retry_after.map_or(fault.clone(), |text| fault.retry_after(text))
     };
-    // What names no time, or no right one, is tried again as any read is before the others hear of
-    // it.
+    // Without a valid `Retry-After`, the first process retries the read twice before it records the
+    // throttle for the others.
     let rows = [
         (503, Some("60"), 1),
         (429, Some("60"), 1),

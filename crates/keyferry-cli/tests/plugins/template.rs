@@ -81,7 +81,7 @@ fn git_fills_in_the_plugins_token() {
     let (filled, said) = template.git(&format!(
         "capability[]=authtype\nurl={url}/v1/library.git\n\n"
     ));
-    // What git reads of `url` resets the capabilities before it: they have to follow.
+    // git forgets the capabilities when it reads `url`, so they must come after it.
     assert!(filled, "{said}");
     let (filled, said) = template.git(&format!(
         "url={url}/v1/library.git\ncapability[]=authtype\n\n"

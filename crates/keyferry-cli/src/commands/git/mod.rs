@@ -81,8 +81,8 @@ fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u
 pub enum FastPath {
     /// The request was answered. Contains the exit code.
     Answered(u8),
-    /// The full program has to answer. Contains the message if this program has already read it
-    /// from standard input.
+    /// `keyferry git` must answer the request. Contains the message if this program has already
+    /// read it from standard input.
     NeedsFullCli(Option<Message>),
 }
 
