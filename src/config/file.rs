@@ -1,4 +1,5 @@
-//! Reads settings from `config.toml`: literal values, and references, which are tables.
+//! Reads settings from `config.toml`. A value is either literal or a reference, which is a table
+//! such as `{ env = "X" }`.
 //!
 //! No error message contains a message of the TOML library. That library quotes the lines that it
 //! rejects, and they may contain a password.

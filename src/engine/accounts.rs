@@ -1,8 +1,8 @@
 //! Opens the services of each account, and finds the service that a resource belongs to.
 //!
 //! A URL in its normal form is matched without allocation. Any other URL is parsed by the `url`
-//! crate, for example a URL with upper-case letters in its host or with bytes that are not in
-//! [`resource::PLAIN`]. Both ways end in the same [`Service::classify`], and a test checks that
+//! crate. Examples are a URL with upper-case letters in its host, and a URL with bytes that are not
+//! in [`resource::PLAIN`]. Both ways end in the same [`Service::classify`], and a test checks that
 //! both give the same result.
 
 use std::collections::HashMap;
@@ -52,7 +52,8 @@ struct SkewSource {
 /// The source number of a `Date` header. It is greater than every generation, so a `Date` header
 /// overrides all stored records.
 const FROM_DATE_HEADER: u64 = u64::MAX;
-/// A smaller skew is treated as 0: the `Date` header has whole seconds, and responses take time.
+/// The smallest skew that keyferry applies. It treats a smaller skew as 0, because the `Date`
+/// header has whole seconds and responses take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
 /// The largest skew that keyferry applies. A greater skew is the server's mistake, so keyferry
 /// limits it to this value.
@@ -85,8 +86,8 @@ impl BoundService {
     }
 
     /// Returns how far the service's clock is ahead of [`crate::clock::SteadyClock`], in
-    /// microseconds. If the wall clock of this machine was set back, the service's clock is ahead of
-    /// the wall clock by this skew plus the time by which the wall clock was set back.
+    /// microseconds. If this machine's wall clock was set back, add that time to get the difference
+    /// from the wall clock.
     #[inline]
     pub fn skew_us(&self) -> i64 {
         self.skew_us.load(Ordering::Relaxed)
@@ -100,8 +101,8 @@ impl BoundService {
     /// The skew between the service's clock and the wall clock is limited by [`SKEW_LIMIT_US`]. If
     /// the header confirms the present skew, no limit applies.
     ///
-    /// Rationale: without this, a response that took half a minute looked like a clock that is half
-    /// a minute behind.
+    /// Rationale: if the header counted as the exact time, a response that takes half a minute
+    /// would look like a service's clock that is half a minute behind.
     pub fn learn_skew(&self, date_unix_s: i64, during: RangeInclusive<i64>, set_back_us: i64) {
         let date_us = date_unix_s.saturating_mul(1_000_000);
         let least = date_us.saturating_sub(*during.end());
@@ -125,8 +126,9 @@ impl BoundService {
         self.set_skew(believed.saturating_sub(set_back_us), source);
     }
 
-    /// Handles a response without a `Date` header. If no `Date` header of the service was ever seen,
-    /// tokens are compared with the wall clock from now on, even if the wall clock was set back.
+    /// Handles a response without a `Date` header. If the service has never sent a `Date` header,
+    /// keyferry compares the expiry of its tokens with the wall clock from now on. This holds even
+    /// if the wall clock was set back.
     ///
     /// Rationale: some services send no `Date` header. If the wall clock was ahead and a user then
     /// corrected it, each new token of such a service would look expired.
@@ -136,13 +138,13 @@ impl BoundService {
         }
     }
 
-    /// Sets the skew from a stored record. `generation` is the generation of the record's token, and
-    /// `is_dated` says whether the record has a skew that is from a `Date` header. Does nothing if a
-    /// `Date` header or a record with the same or a later generation has already set the skew.
+    /// Sets the skew from a stored record. `generation` is the generation of the record's token,
+    /// and `is_dated` says whether the skew in the record is from a `Date` header. Does nothing if
+    /// a `Date` header or a record with the same or a later generation has already set the skew.
     ///
     /// Rationale: a program that exits at once reads the store and sees no `Date` header. Without
-    /// this, each such program handed out tokens that had expired by the service's clock, or
-    /// refreshed tokens that had not.
+    /// the stored skew, such a program returned tokens that had expired by the service's clock, or
+    /// refreshed tokens that had not expired.
     pub fn set_stored_skew(&self, skew_us: i64, generation: u64, is_dated: bool) {
         let source = SkewSource {
             number: generation.min(FROM_DATE_HEADER - 1),
@@ -199,14 +201,13 @@ pub struct ResolvedResource<'a> {
 pub struct FastMatch<'a> {
     /// The resource.
     pub resolved: ResolvedResource<'a>,
-    /// The part of the string that the caller must still check: the part after the id. It is the
-    /// whole string if the target has no id, or if the string also contains the id of a parent,
-    /// such as the package of a transfer.
+    /// The part of the string that the caller must still check. Normally this is the part after the
+    /// id. In two cases it is the whole string: the target has no id, or the string also contains
+    /// the id of a parent, such as the package of a transfer.
     pub rest: &'a str,
 }
 
-/// Returns the part after the id. Returns the whole string if the target has no id, or if the
-/// string also contains the id of a parent, such as the package of a transfer.
+/// Returns the part of the string that the caller must still check: see [`FastMatch::rest`].
 #[inline]
 fn rest_of<'a>(text: &'a str, target: &Target<'a>) -> &'a str {
     if target.id.is_empty() || target.parent.is_some() {
@@ -295,7 +296,7 @@ impl Accounts {
             .ok_or_else(|| account.missing(name))
     }
 
-    /// Returns the service of a scope, by its [`Scope::fingerprint`].
+    /// Returns the service whose scope has this [`Scope::fingerprint`].
     pub fn at_scope(&self, fingerprint: u64) -> Option<&BoundService> {
         self.all
             .iter()
@@ -466,9 +467,8 @@ impl Accounts {
 
 impl Account {
     /// Returns the reason why the plugin of this name is missing. If the name of an unusable plugin
-    /// is unknown, its file name is compared instead. If neither a name nor a file name matches,
-    /// returns the error of the first unusable plugin, because a plugin and its file may have
-    /// different names.
+    /// is unknown, its file name is compared instead. If no unusable plugin matches, returns the
+    /// error of the first one, because a plugin and its file may have different names.
     fn missing(&self, name: &str) -> Error {
         let may_be = self.faults.iter().find(|plugin| plugin.may_be(name));
         let found = may_be.or(self.faults.first());

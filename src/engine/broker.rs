@@ -311,8 +311,8 @@ impl Broker {
         });
     }
 
-    /// Starts a refresh that no caller waits for, unless one is under way for this key or
-    /// [`MAX_BACKGROUND_REFRESHES`] are running.
+    /// Starts a refresh that no caller waits for. Does nothing if this key is already being
+    /// fetched, or if [`MAX_BACKGROUND_REFRESHES`] refreshes are running.
     #[cold]
     fn refresh_in_background(
         self: &Arc<Self>,

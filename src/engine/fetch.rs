@@ -49,7 +49,7 @@ enum Fetched {
 }
 
 impl<'a> Fetch<'a> {
-    /// Prepares the flight of an acquisition.
+    /// Prepares to fetch the token that `acquisition` describes.
     pub fn new(
         state: &'a EngineState,
         prerequisites: &'a dyn Prerequisites,
@@ -71,8 +71,8 @@ impl<'a> Fetch<'a> {
     ///
     /// # Errors
     /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock
-    /// until the deadline. Also returns [`ErrorKind::Busy`], without waiting, if another process
-    /// holds the lock and the cache has an unexpired token that lasts as long as the request needs.
+    /// until the deadline. If the cache has an unexpired token that lasts as long as the request
+    /// needs, the wait ends at once with this error.
     pub fn run(&self) -> Result<Token> {
         let key = &self.acquisition.key;
         let began_us = self.state.clock.now_us();
@@ -157,8 +157,8 @@ impl<'a> Fetch<'a> {
             let (holder, retry_after) = match self.state.store.turn(&acquisition.key, above)? {
                 Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),
                 Turn::Newer(record) => {
-                    // If the record has no fresh token, the next try for the lock asks only for a
-                    // record with a later generation.
+                    // If this record has no fresh token, try the lock again. From now on, the store
+                    // must report only records with a later generation.
                     above = record.generation;
                     let record = self.tokens.usable(&acquisition.key, *record);
                     match self.find_newer(Some(&record)) {
@@ -264,7 +264,8 @@ impl<'a> Fetch<'a> {
         self.bound.service.acquire(&spec, context).map(Fetched::New)
     }
 
-    /// Takes the renewal secret out of the store, unless the record belongs to another user.
+    /// Removes the renewal secret from the store and returns it. If the record belongs to another
+    /// user, returns `None` and leaves the secret in the store.
     ///
     /// # Errors
     /// Returns the recorded error of the last renewal until the backoff for that error ends. Until

@@ -5,7 +5,7 @@
 //! - send the request only to the origin of its URL, follow no redirect, and use no proxy for
 //!   loopback hosts;
 //! - resolve `localhost` to loopback addresses itself;
-//! - reject http URLs unless the host is loopback, and reject peers whose certificate cannot be
+//! - accept http URLs for loopback hosts only, and reject peers whose certificate cannot be
 //!   verified;
 //! - read at most [`MAX_BODY_BYTES`] of the response body, and return by the deadline, whatever the
 //!   peer sends;

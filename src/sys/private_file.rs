@@ -133,9 +133,9 @@ pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
 /// 0700.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`] if the directory is a symbolic link, belongs to another user, or can
-/// be changed by other users, or if its nearest existing parent belongs to neither the user nor
-/// root; [`ErrorKind::Config`] for any other failure.
+/// [`ErrorKind::UnsafeFile`] if the directory is a symbolic link, or belongs to another user, or
+/// can be changed by other users; [`ErrorKind::UnsafeFile`] if its nearest existing parent belongs
+/// to another user who is not root; [`ErrorKind::Config`] for any other failure.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let shown = path.display();
     let fail = |error: io::Error| {
@@ -216,8 +216,8 @@ fn fault_error(file: &Path, fault: &Fault) -> Error {
 /// nothing.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`] if the nearest existing parent of the directory belongs to neither the
-/// user nor root; [`ErrorKind::Config`] if it can't be reached.
+/// [`ErrorKind::UnsafeFile`] if the nearest existing parent of the directory belongs to another
+/// user who is not root; [`ErrorKind::Config`] if it can't be reached.
 pub fn check_replace(path: &Path) -> Result<()> {
     let dir = path.parent().and_then(Path::parent);
     dir.map_or(Ok(None), trusted_dir::find)
@@ -245,8 +245,8 @@ pub fn write_synced(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Returns whether users other than the owner have access to an open file, or its permissions
-/// cannot be read.
+/// Returns whether users other than the owner have access to an open file. Also returns true if the
+/// permissions of the file cannot be read.
 pub fn is_public(file: &File) -> bool {
     FileFacts::of(file).map_or(true, |facts| facts.is_open_to_others())
 }

@@ -25,8 +25,8 @@ fn zeroed(count: usize) -> Box<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// The maximum number of chunks. Each new chunk has at least an eighth of the size of all chunks
-/// before it, so 256 chunks can hold more than the memory of any machine.
+/// The maximum number of chunks. A new chunk has at least an eighth of the size of all earlier
+/// chunks together. 256 chunks can therefore hold more than the memory of any machine.
 const CHUNKS: usize = 256;
 /// The minimum size of a chunk, in words.
 const FIRST_WORDS: usize = 1024;

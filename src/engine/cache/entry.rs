@@ -62,7 +62,7 @@ pub struct CachedToken {
     pub times: RefreshTimes,
 }
 
-/// Why a cached token is not handed out.
+/// The reason why a cached token is not returned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum NotFresh {
     /// The token is due for refresh.
@@ -205,9 +205,9 @@ pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
 
 /// Copies the token into a box.
 ///
-/// Rationale: this function makes the box itself, and does not leave that to its caller. When a
-/// token was moved from function to function, each move waited for the writes of the previous move.
-/// This waiting took a third of the time of a cache hit.
+/// Rationale: the token is boxed here and not by the caller, so that only a pointer is moved. When
+/// the token itself was moved from function to function, each move waited for the writes of the
+/// previous move. This waiting took a third of the time of a cache hit.
 #[inline]
 #[expect(
     unsafe_code,
@@ -225,7 +225,7 @@ fn token(content: &[AtomicU64]) -> Option<Box<Token>> {
     Some(Box::new(Token::from_parts(meta(content), layout, text)))
 }
 
-/// Copies the token, if no refresh of it is advisable at `now_us`.
+/// Copies the token if `now_us` is before its advisory time.
 #[inline]
 pub fn fresh(content: &[AtomicU64], now_us: i64) -> Result<Box<Token>, NotFresh> {
     if now_us < word(content, ADVISORY) as i64 {
@@ -290,8 +290,8 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> EntryView {
 /// longer `from`.
 ///
 /// Callers of this function hold no lock. If a writer replaces the entry at the same time, one of
-/// two things happens: no caller is notified, or one caller that looks up the entry's new token is
-/// notified too early.
+/// two things happens: no caller is notified about the old token, or one caller is notified too
+/// early about the new token.
 pub fn exchange_advisory(content: &[AtomicU64], from: u64, to: u64) -> bool {
     content.get(ADVISORY).is_some_and(|advisory| {
         advisory

@@ -30,7 +30,7 @@ pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
         IoCause::NoLocks => {
             "its file system has no locks; set `store` to file:/PATH on a local disk"
         }
-        IoCause::LinkOrFile => "a link or a file is in its place; remove the link or file",
+        IoCause::LinkOrFile => "there is a link or a file at this path; remove the link or file",
         IoCause::NotFound => "it does not exist; create it, or set `store` to file:/PATH",
         IoCause::NotAFile => "it is not a regular file; remove it",
         IoCause::Unsupported => {
@@ -99,8 +99,8 @@ fn check_dir(path: &Path, dir: Dir) -> Result<Dir> {
     Ok(dir)
 }
 
-/// Opens a directory as [`open`] does, after [`check_parents`]. If it does not exist, creates it
-/// with access for this user only.
+/// Makes the checks of [`check_parents`], then opens a directory as [`open`] does. If the directory
+/// does not exist, creates it with access for this user only.
 ///
 /// # Errors
 /// Returns the errors of [`open`] and [`check_parents`]; [`ErrorKind::Store`] if the directory
@@ -111,8 +111,8 @@ pub(super) fn open_or_create(path: &Path, home: Option<&Path>) -> Result<Dir> {
     check_dir(path, dir)
 }
 
-/// Checks that the directories above `path` are safe to write to. Fails if `home` does not exist,
-/// or if `home` or the nearest existing parent of `path` belongs to neither this user nor root.
+/// Checks that the directories above `path` are safe to write to. `home` must exist. `home` and the
+/// nearest existing parent of `path` must each belong to this user or to root.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] with the directory, its owner and the remedy; [`ErrorKind::Store`] if
@@ -143,7 +143,7 @@ pub(super) enum FileContents {
     Unsafe(&'static str),
 }
 
-/// Reads a file, unless this user does not own it or other users can access it.
+/// Reads a file that must belong to this user, and that other users must not be able to access.
 ///
 /// # Errors
 /// [`ErrorKind::Store`] if the system reports an error.
@@ -181,8 +181,8 @@ pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileConten
     }
 }
 
-/// Reads `size` bytes of a file, or fewer if it is shorter. The size can't change meanwhile:
-/// writers replace a file and never change it.
+/// Reads at most `size` bytes of a file. `size` is the size of the open file. It does not change,
+/// because writers replace a file and never change it.
 fn read_all(mut file: &File, size: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; size];
     let mut len = 0;
