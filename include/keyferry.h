@@ -34,8 +34,8 @@
  *            other document specifies the function.
  *   Fork     In a forked child, a call with a session or request that was created before the fork returns
  *            KEYFERRY_E_FORKED. The child can pass NULL as the session, or open its own session.
- *   Load     Loading the library starts no thread, opens no file and reads nothing. Before its first network request, the
- *            library starts no thread except those that run plugins.
+ *   Load     Loading the library starts no thread, and opens no file or socket. Before its first network request, the library
+ *            starts only threads that run plugins.
  *
  * Threads
  *   [any]    Any thread may call the function, at the same time as other threads and with the same objects.

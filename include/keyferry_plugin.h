@@ -22,10 +22,10 @@
  *   Codes    Functions return a keyferry_plugin_status. A plugin or host that returns a number not listed here breaks the rules.
  *   Calls    The host gives each call an id, which is valid until the call returns or times out. With any other id, a function of the
  *            host has no effect and returns KEYFERRY_PLUGIN_E_INVALID_CALL.
- *   Time     A call of `init`, `deinit` or `get_extension` times out after 5 seconds, any other call after the time in the setting
- *            `http.timeout_ms`. The time that `get_setting` and `exchange` take does not count: the host limits it separately. A call
- *            that times out fails, and the host no longer waits for it. While four timed-out calls are still running, the host does
- *            not call the plugin again.
+ *   Time     A call of `init`, `deinit` or `get_extension` times out after 5 seconds. Any other call times out after the time in the
+ *            setting `http.timeout_ms`. The time that `get_setting` and `exchange` take does not count: the host limits it separately.
+ *            A call that times out fails, and the host no longer waits for it. While four timed-out calls are still running, the host
+ *            does not call the plugin again.
  *   Trust    A plugin runs in the same process as the host. It MUST NOT call the functions of keyferry.h in a call: they would return
  *            KEYFERRY_E_REENTRANT. It MUST NOT end the process, let an exception or a longjmp leave a call, or change signals, the
  *            locale or the working directory.
@@ -406,8 +406,8 @@ typedef struct {
    */
   keyferry_plugin_status (*set_renewal_secret)(keyferry_plugin_call call, const char *renewal_secret);
   /**
-   * Passes the requested secret to the host. Only for the function `get` of a
-   * `keyferry_plugin_secret_source`.
+   * Passes the requested secret to the host. Only the function `get` of a
+   * `keyferry_plugin_secret_source` may call it.
    *
    * Threads: [any]
    */

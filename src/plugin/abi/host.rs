@@ -138,8 +138,8 @@ pub struct keyferry_plugin_host {
             renewal_secret: *const c_char,
         ) -> keyferry_plugin_status,
     >,
-    /// Passes the requested secret to the host. Only for the function `get` of a
-    /// `keyferry_plugin_secret_source`.
+    /// Passes the requested secret to the host. Only the function `get` of a
+    /// `keyferry_plugin_secret_source` may call it.
     ///
     /// Threads: [any]
     pub set_secret: Option<
