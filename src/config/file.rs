@@ -279,7 +279,7 @@ impl Reader<'_> {
             )),
             ("plugin", Some([plugin, what])) if declared::is_plugin_section(plugin) => Ok(Setting::Plugin(plugin.clone(), what.clone())),
             ("plugin", _) => {
-                self.reject(&format!("{full_key}.plugin is not a list of a plugin's name and a string; write {{ plugin = [\"NAME\", \"SECRET\"] }}"))
+                self.reject(&format!("{full_key}.plugin is not a list of two strings that begins with the name of a plugin; write {{ plugin = [\"NAME\", \"SECRET\"] }}"))
             }
             _ => self.reject(&format!("{full_key} is not a valid reference; write exactly one of env, file, keyring, command and plugin")),
         }

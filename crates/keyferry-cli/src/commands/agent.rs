@@ -36,7 +36,7 @@ pub struct AgentOptions {
 pub enum AgentAction {
     /// Sign in to the MASV Agent with e-mail address and password
     ///
-    /// Uses the configured e-mail address and password unless an option overrides them. Same as
+    /// Uses the configured e-mail address and password. Options override them. This is the same as
     /// `keyferry login agent`.
     #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     SignIn(SignInOptions),
@@ -45,7 +45,7 @@ pub enum AgentAction {
 /// The options of `keyferry agent sign-in`.
 #[derive(Args)]
 pub struct SignInOptions {
-    /// E-mail address [default: `masv.email`, else prompt]
+    /// E-mail address [default: the setting `masv.email`, otherwise a prompt]
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
     /// The source of the password. The default is a prompt, or standard input if standard input is

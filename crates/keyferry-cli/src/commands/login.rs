@@ -29,7 +29,7 @@ pub struct LoginOptions {
     /// Service to log in to
     #[arg(value_enum)]
     pub service: LoginService,
-    /// E-mail address, for masv and agent [default: `masv.email`, else prompt]
+    /// E-mail address, for masv and agent [default: the setting `masv.email`, otherwise a prompt]
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
     /// Read a MASV API key instead of a password

@@ -145,7 +145,7 @@ pub enum Command {
     /// --credential_helper=HOST=/path/to/keyferry`
     #[command(after_help = EXIT_CODES_HELP)]
     Get(GetOptions),
-    /// Answer a request of git's credential helper protocol
+    /// Answer a credential request from git
     ///
     /// To have git use keyferry, run `git config --global credential.helper keyferry`. git then
     /// starts git-credential-keyferry, which must be on PATH and in the same directory as keyferry.

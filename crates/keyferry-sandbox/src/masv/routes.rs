@@ -28,7 +28,7 @@ pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     }
 }
 
-/// Handles a request. A refusal becomes a normal response.
+/// Handles a request. Returns the response, which has an error status if the request is refused.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }
