@@ -45,7 +45,7 @@ pub struct BoundService {
 struct SkewSource {
     /// 0 for none, the generation of a stored record, or [`FROM_DATE_HEADER`] for a `Date` header.
     number: u64,
-    /// Whether the skew was first learned from a `Date` header, in this process or another.
+    /// Whether the skew is from a `Date` header that this process or another process received.
     is_dated: bool,
 }
 
@@ -86,8 +86,8 @@ impl BoundService {
     }
 
     /// Returns how far the service's clock is ahead of [`crate::clock::SteadyClock`], in
-    /// microseconds. If this machine's wall clock was set back, add that time to get the difference
-    /// from the wall clock.
+    /// microseconds. The skew does not include the time by which this machine's wall clock was set
+    /// back.
     #[inline]
     pub fn skew_us(&self) -> i64 {
         self.skew_us.load(Ordering::Relaxed)
@@ -130,8 +130,8 @@ impl BoundService {
     /// keyferry compares the expiry of its tokens with the wall clock from now on. This holds even
     /// if the wall clock was set back.
     ///
-    /// Rationale: some services send no `Date` header. If the wall clock was ahead and a user then
-    /// corrected it, each new token of such a service would look expired.
+    /// Rationale: some services send no `Date` header. Without this function, each new token of
+    /// such a service would look expired after a user corrected a wall clock that was ahead.
     pub fn learn_no_date(&self, set_back_us: i64) {
         if !self.skew_source.lock().is_dated {
             self.skew_us.store(-set_back_us, Ordering::Relaxed);
@@ -142,9 +142,9 @@ impl BoundService {
     /// and `is_dated` says whether the skew in the record is from a `Date` header. Does nothing if
     /// a `Date` header or a record with the same or a later generation has already set the skew.
     ///
-    /// Rationale: a program that exits at once reads the store and sees no `Date` header. Without
-    /// the stored skew, such a program returned tokens that had expired by the service's clock, or
-    /// refreshed tokens that had not expired.
+    /// Rationale: a program that exits at once reads a token from the store and receives no `Date`
+    /// header. Without the stored skew, such a program returned tokens that had expired by the
+    /// service's clock, or refreshed tokens that had not expired.
     pub fn set_stored_skew(&self, skew_us: i64, generation: u64, is_dated: bool) {
         let source = SkewSource {
             number: generation.min(FROM_DATE_HEADER - 1),

@@ -51,9 +51,9 @@ fn forked_error() -> Error {
 
 /// Opens a session.
 ///
-/// Makes no network request. Starts no thread, except those that initialise the configured plugins.
-/// If a plugin cannot be used, this function still succeeds. Only calls that need this plugin fail;
-/// their error message gives the reason.
+/// Makes no network request. Starts threads only to initialise the configured plugins. If a plugin
+/// cannot be used, this function still succeeds. Only calls that need this plugin fail; their error
+/// message gives the reason.
 ///
 /// @param config       NULL for the user's `config.toml` and the environment. Borrowed and copied.
 /// @param session_out  receives the session

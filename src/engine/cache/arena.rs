@@ -1,8 +1,8 @@
 //! Memory for the cache's entries: blocks of 64-bit words. Readers take no lock, even while a
 //! writer changes a block.
 //!
-//! No `unsafe` is needed, because the arena returns no memory to the system while it exists. A late
-//! reader may read a block that was released or used again, and the block's version then shows the
+//! No `unsafe` is needed: as long as the arena exists, it returns no memory to the system. A late
+//! reader may read a block that was released or used again. The block's version then shows the
 //! change.
 //!
 //! Word 0 of each block is the block's version. The version is odd while a writer changes the
