@@ -13,6 +13,7 @@
 mod client;
 mod exchange;
 mod failure;
+mod no_proxy;
 mod options;
 mod progress;
 mod proxy;

@@ -1,6 +1,7 @@
 //! Reads the proxy for requests to other machines from `http.proxy` or the environment.
 //!
-//! A configured proxy is either used or reported as an error. A request never bypasses it.
+//! A configured proxy is either used or reported as an error. A request bypasses it only if
+//! `NO_PROXY` names the host.
 //!
 //! Rationale: reqwest ignores an environment variable that it can't parse. It would then connect
 //! directly, although the user configured a proxy. It also replaces an invalid port by the default
@@ -8,11 +9,12 @@
 //! and [`Uri`] agree on its host and port, because reqwest reads the URL with `Uri`.
 
 use hyper::Uri;
-use reqwest::{NoProxy, Proxy};
+use reqwest::Proxy;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::has_control;
+use crate::transport::no_proxy::NoProxy;
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 /// The first variable that is not empty is used.
@@ -31,9 +33,7 @@ pub(super) fn from_environment() -> Result<Option<Proxy>> {
     let Some((name, value)) = first_set(&PROXY_VARIABLES) else {
         return Ok(None);
     };
-    let exceptions =
-        first_set(&NO_PROXY_VARIABLES).and_then(|(_, hosts)| NoProxy::from_string(&hosts));
-    Ok(Some(parse(name, &value)?.no_proxy(exceptions)))
+    parse(name, &value).map(Some)
 }
 
 /// Returns the name and value of the first of these variables that is not empty. Bytes that are not
@@ -45,7 +45,7 @@ fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
         .find_map(|name| Some((*name, value(name)?.to_string_lossy().into_owned())))
 }
 
-/// Parses a proxy URL. `setting` is the name of the setting or environment variable, for error
+/// Parses a proxy URL. The proxy is used for each host that `NO_PROXY` doesn't name. `setting` is the name of the setting or environment variable, for error
 /// messages. They never quote the value, which may contain a password.
 ///
 /// # Errors
@@ -57,9 +57,15 @@ pub(super) fn parse(setting: &str, text: &str) -> Result<Proxy> {
             format!("{setting} is not a proxy URL; write it like http://proxy.example:3128"),
         )
     };
-    parse_url(text)
-        .and_then(|url| Proxy::all(url).ok())
-        .ok_or_else(invalid)
+    let url = parse_url(text)
+        .filter(|url| Proxy::all(url.clone()).is_ok())
+        .ok_or_else(invalid)?;
+    let exceptions = first_set(&NO_PROXY_VARIABLES)
+        .map(|(_, hosts)| NoProxy::parse(&hosts))
+        .unwrap_or_default();
+    Ok(Proxy::custom(move |target| {
+        (!exceptions.contains(target)).then(|| url.clone())
+    }))
 }
 
 fn parse_url(text: &str) -> Option<Url> {

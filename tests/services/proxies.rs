@@ -139,6 +139,7 @@ fn an_empty_exception_hides_no_other() {
     for exceptions in [
         ["", "255.255.255.255"],
         ["255.255.255.255", "elsewhere.example"],
+        ["*.255.255.255 255.255.255.255:1", ""],
     ] {
         let variables = [
             ("HTTPS_PROXY", proxy.as_str()),
