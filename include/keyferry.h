@@ -19,7 +19,7 @@
  *   Panics   No Rust panic leaves the library. After a panic, a function returns KEYFERRY_E_PANIC; a function without a status
  *            returns NULL, 0 or nothing.
  *   Network  A function makes a network request only if its comment says so.
- *   Prompts  keyferry itself never prompts the user. A configured secret source may prompt, such as a locked keyring.
+ *   Prompts  keyferry itself never prompts the user. A secret source that you configure may prompt: a locked keyring, for example.
  *   Errors   The comment of each function lists its error codes. The comment of each code gives its remedy. The lists leave
  *            out these errors:
  *            - A function with an error_out returns KEYFERRY_E_REENTRANT if a log callback or a plugin calls it.
@@ -1047,7 +1047,7 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Reports that the service rejected a header value, for a caller that has no token object. Has an
+ * Reports that the service rejected a header value. Use this function if you have no token object. Has an
  * effect only if the value belongs to the current token of the resource.
  *
  * Makes no network request.

@@ -275,7 +275,7 @@ private:
 /// A resource and the requirements for its token.
 ///
 /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT.
-/// Ownership: owns the C object, which copies the values that are set. Threads: [one]; for cancel() and session calls: [any].
+/// Ownership: owns the C object, which copies the values that are set. Threads: [one]; for cancel(), and for a session's functions that take the request: [any].
 class request {
 public:
     /// Creates a request for `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH`, or a URL of a service.
@@ -397,7 +397,7 @@ public:
         detail::call([&](auto failure) { return keyferry_session_reject(get(), refused.get(), failure); });
     }
 
-    /// Reports that the service rejected a header value, for a caller that has no token object.
+    /// Reports that the service rejected a header value. Use this function if you have no token object.
     /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
         detail::call([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });

@@ -6,7 +6,7 @@
  *
  * Words
  *   host       The keyferry library that loaded the plugin.
- *   call       One call of a function of the plugin by the host.
+ *   call       The host's call of one of the plugin's functions.
  *   table      A struct of function pointers and data that the host and the plugin share.
  *   extension  A feature of a plugin, such as a service or a secret source. It has an id and a table.
  *

@@ -233,7 +233,7 @@ impl Reader<'_> {
             )),
             Value::Table(table) => self.parse_reference(full_key, table),
             Value::Float(_) if is_number => self.reject(&format!(
-                "{full_key} is not a whole number; write it like 30000"
+                "{full_key} is not a whole number; write a number such as 30000"
             )),
             _ if is_number => self.reject(&format!(
                 "{full_key} is not a number; write a number without quotes"

@@ -86,8 +86,8 @@ impl BoundService {
     }
 
     /// Returns how far the service's clock is ahead of [`crate::clock::SteadyClock`], in
-    /// microseconds. The skew does not include the time by which this machine's wall clock was set
-    /// back.
+    /// microseconds. Setting this machine's wall clock back does not change the skew, because the
+    /// steady clock goes on.
     #[inline]
     pub fn skew_us(&self) -> i64 {
         self.skew_us.load(Ordering::Relaxed)
@@ -101,8 +101,8 @@ impl BoundService {
     /// The skew between the service's clock and the wall clock is limited by [`SKEW_LIMIT_US`]. If
     /// the header confirms the present skew, no limit applies.
     ///
-    /// Rationale: if the header counted as the exact time, a response that takes half a minute
-    /// would look like a service's clock that is half a minute behind.
+    /// Rationale: a response may take half a minute to arrive. If the header counted as the exact
+    /// time, keyferry would take the service's clock for half a minute slow.
     pub fn learn_skew(&self, date_unix_s: i64, during: RangeInclusive<i64>, set_back_us: i64) {
         let date_us = date_unix_s.saturating_mul(1_000_000);
         let least = date_us.saturating_sub(*during.end());
@@ -142,8 +142,8 @@ impl BoundService {
     /// and `is_dated` says whether the skew in the record is from a `Date` header. Does nothing if
     /// a `Date` header or a record with the same or a later generation has already set the skew.
     ///
-    /// Rationale: a program that exits at once reads a token from the store and receives no `Date`
-    /// header. Without the stored skew, such a program returned tokens that had expired by the
+    /// Rationale: a program that runs only for one call reads a token from the store and receives no
+    /// `Date` header. Without the stored skew, such a program returned tokens that had expired by the
     /// service's clock, or refreshed tokens that had not expired.
     pub fn set_stored_skew(&self, skew_us: i64, generation: u64, is_dated: bool) {
         let source = SkewSource {
@@ -335,9 +335,9 @@ impl Accounts {
         }
     }
 
-    /// Resolves a string for a lookup in the cache, which compares the id with the ids of the
-    /// cached tokens. This function compares the part before the id literally. The caller must
-    /// check the part after the id, [`FastMatch::rest`].
+    /// Resolves a string for a lookup in the cache. Compares the part before the id literally with
+    /// the prefixes of the services. The cache compares the id. The caller must check the part after
+    /// the id, [`FastMatch::rest`].
     #[inline(always)]
     pub fn match_prefix<'a>(&self, account: usize, text: &'a str) -> Option<FastMatch<'a>> {
         if text.len() > resource::MAX_BYTES {

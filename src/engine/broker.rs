@@ -41,7 +41,7 @@ pub struct Broker {
     listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
     workers: Arc<Workers>,
     /// Whether tokens that are due for refresh are refreshed in the background. False in a program
-    /// that exits at once.
+    /// that runs only for one call.
     refreshes_in_background: bool,
     background_refreshes: AtomicUsize,
 }

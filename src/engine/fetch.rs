@@ -72,7 +72,7 @@ impl<'a> Fetch<'a> {
     /// # Errors
     /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock
     /// until the deadline. If the cache has an unexpired token that lasts as long as the request
-    /// needs, the wait ends at once with this error.
+    /// needs, the wait ends at once with this error, and the caller returns the cached token.
     pub fn run(&self) -> Result<Token> {
         let key = &self.acquisition.key;
         let began_us = self.state.clock.now_us();
@@ -182,9 +182,9 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Returns the fresh token that has appeared while another process held the lock. When a flight
-    /// tries the lock, the store reports a newer record of the key. It does not report the record
-    /// of a link's package, so this function loads that record.
+    /// Returns the fresh token that has appeared while another process held the lock. If the store
+    /// has a newer record of the key, it returns that record instead of the lock. It does not do so
+    /// for the record of a link's package, so this function loads that record.
     fn find_while_held(&self) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
         if self.acquisition.key.resource_kind != ResourceKind::Link {
@@ -209,8 +209,8 @@ impl<'a> Fetch<'a> {
     ///
     /// Rationale: the cache is checked both before and after the record. Between those checks, a
     /// caller on another thread may copy the token from the store to the cache. The record then has
-    /// no token newer than the cached one. Without the second check, a flight that got the lock
-    /// fetched a token that its process had already cached.
+    /// no token newer than the cached one. Without the second check, a flight would fetch a token
+    /// that another thread had just cached.
     fn find_newer(&self, record: Option<&Record>) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
         cached()

@@ -288,7 +288,7 @@ pub extern "C" fn keyferry_session_reject(
     })
 }
 
-/// Reports that the service rejected a header value, for a caller that has no token object. Has an
+/// Reports that the service rejected a header value. Use this function if you have no token object. Has an
 /// effect only if the value belongs to the current token of the resource.
 ///
 /// Makes no network request.

@@ -44,7 +44,7 @@ use offline::NoNetwork;
 pub struct Options {
     /// The wall clock.
     pub clock: Clock,
-    /// Whether tokens are refreshed in the background. A program that exits at once does not need
+    /// Whether tokens are refreshed in the background. A program that runs only for one call does not need
     /// such refreshes.
     pub refreshes_in_background: bool,
 }

@@ -1,6 +1,6 @@
 //! A session without a network. It returns stored tokens.
 //!
-//! It is for a program that exits at once and leaves all other work to another program. Such a
+//! It is for a program that runs only for one call and leaves all other work to another program. Such a
 //! program links no network code, and the session starts no thread.
 
 use std::time::Instant;

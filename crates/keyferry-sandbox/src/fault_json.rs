@@ -1,4 +1,4 @@
-//! Parses faults from JSON, for the control route.
+//! Parses faults from JSON. A test sends them to the sandbox in an HTTP request.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Opens directories and files that the user must own. All checks use the open descriptor, never a
 //! path.
 //!
-//! It also converts system errors to error messages with a remedy.
+//! This module also converts system errors to error messages with a remedy.
 
 use std::fs::File;
 use std::io;

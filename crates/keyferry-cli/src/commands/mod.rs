@@ -60,8 +60,8 @@ pub enum Command {
     Sandbox(SandboxOptions),
     /// Log in to a service and store the token for all your programs
     ///
-    /// keyferry prompts for the secret. If standard input is not a terminal, it reads the secret
-    /// from there. --secret-fd and --secret-file name another source. No option takes the secret
+    /// keyferry prompts for the secret on a terminal. Otherwise it reads the secret from standard
+    /// input. --secret-fd and --secret-file name another source. No option takes the secret
     /// itself, because other users of the machine can read command lines.
     #[command(after_help = EXIT_CODES_HELP)]
     Login(LoginOptions),
@@ -103,8 +103,8 @@ pub enum Command {
     Token(PrintOptions),
     /// Run a program with the secrets of a profile in its environment
     ///
-    /// Sets the environment variables of the profile's MASV, MASV Agent and FileVerbs settings,
-    /// such as MASV_API_KEY. Removes the secrets of other profiles from the environment.
+    /// Sets one environment variable for each setting of the profile: MASV_API_KEY, for example,
+    /// for its MASV API key. Removes the secrets of other profiles from the environment.
     ///
     /// Example: `keyferry exec --profile work -- COMMAND`
     ///

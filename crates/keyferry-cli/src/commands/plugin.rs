@@ -179,7 +179,7 @@ fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
             Some(Ok(())) => format!("+ {step}"),
             Some(Err(fault)) => format!("- {step}{FAULT_SEPARATOR}{fault}"),
         };
-        // Ignore an error. The parent process then reads only the lines that were written before.
+        // Ignore an error: the parent process reads the lines that were written before it.
         let _ = streams.stdout.write_line(&line);
     });
     if passed { EXIT_OK } else { EXIT_FAILED }

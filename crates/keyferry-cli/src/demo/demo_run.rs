@@ -185,7 +185,7 @@ impl DemoRun {
         );
         if names != [header] || meta.access != access {
             row.fail(&format!(
-                "the header should be {header} with access {}",
+                "expected the header {header}, and a token with {} access",
                 access.name()
             ));
         }
