@@ -237,6 +237,15 @@ pub trait Store: Send + Sync {
         reach: Reach,
         stays: &dyn Fn(&FailureRecord) -> bool,
     );
+
+    /// Returns the place where failures are recorded while the store cannot be used. `None` if the
+    /// store needs no such place.
+    ///
+    /// # Errors
+    /// The error says why this process can record failures in its memory only.
+    fn failure_fallback(&self) -> Option<Result<String>> {
+        None
+    }
 }
 
 /// Keeps the encryption key of a store somewhere other than in a file.

@@ -173,6 +173,15 @@ impl<'a> Inspect<'a> {
         self.broker.state.store.protection()
     }
 
+    /// Returns the place where failures are recorded while the store cannot be used. `None` if the
+    /// store needs no such place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if this process can record failures in its memory only.
+    pub fn failure_fallback(&self) -> Option<Result<String>> {
+        self.broker.state.store.failure_fallback()
+    }
+
     /// Returns when a token expires by the clock of this machine. Other programs compare the expiry
     /// with that clock.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {

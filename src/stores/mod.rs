@@ -1,10 +1,12 @@
 //! The stores: one file or directory for each.
 
+pub mod failure_fallback;
 pub mod file;
 pub mod memory;
 
 use crate::config::Profile;
 use crate::ports::store::{KeyBackend, Store};
+use failure_fallback::FailureFallback;
 use file::FileStore;
 use memory::MemoryStore;
 
@@ -23,11 +25,9 @@ pub fn open(
         _ if is_standalone && !profile.is_set("store") => Box::new(MemoryStore::default()),
         Some(setting) => {
             let keyring = (profile.text("store_key") == Some("keyring")).then(keyring);
-            Box::new(FileStore::with_keyring(
-                keyring,
-                setting,
-                profile.environment(),
-            ))
+            let environment = profile.environment();
+            let store = FileStore::with_keyring(keyring, setting, environment);
+            Box::new(store.with_failure_fallback(FailureFallback::new(environment)))
         }
     }
 }

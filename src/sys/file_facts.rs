@@ -124,6 +124,16 @@ impl FileFacts {
     }
 }
 
+/// Returns what to do about a file or directory that belongs to another user. Root must not change
+/// the owner: `sudo` may keep HOME or XDG_* of the user who called it, and the file is that user's.
+pub fn other_owner_remedy() -> &'static str {
+    if user_id() == ROOT {
+        "set HOME and XDG_* to this user's directories (`sudo -H`)"
+    } else {
+        "change its owner with `chown`"
+    }
+}
+
 /// Returns whether a user is the process's effective user or root.
 pub fn is_user_or_root(user: u32) -> bool {
     user == ROOT || user == user_id()

@@ -9,6 +9,8 @@ pub mod file_lock;
 pub mod fork;
 pub mod keyutils;
 pub mod private_file;
+#[cfg(target_os = "linux")]
+pub mod private_keyring;
 pub mod process;
 pub mod signals;
 pub mod sync;

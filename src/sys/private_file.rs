@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::dir::{Dir, IoCause, OpenMode, cause};
-use super::file_facts::FileFacts;
+use super::file_facts::{FileFacts, other_owner_remedy};
 use super::signals::SigpipeGuard;
 use super::trusted_dir::{self, Fault};
 use crate::error::{Error, ErrorKind, Result};
@@ -73,7 +73,7 @@ pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
     if !facts.is_owned_by_user_or_root() {
         return Err(Error::new(
             ErrorKind::UnsafeFile,
-            format!("{shown} belongs to another user; run `chown` to make it yours"),
+            format!("{shown} belongs to another user; {}", other_owner_remedy()),
         ));
     }
     if facts.is_writable_by_others() {
@@ -186,7 +186,7 @@ fn open_dir_of(file: &Path, path: &Path) -> Result<Dir> {
         .map_err(|error| fault_error(file, &Fault::Io(path.to_owned(), error)))?;
     let shown = path.display();
     let problem = if !facts.is_owned_by_user() {
-        format!("{shown} belongs to another user; run `chown` to make it yours")
+        format!("{shown} belongs to another user; {}", other_owner_remedy())
     } else if facts.is_writable_by_others() {
         format!("other users can change {shown}; run `chmod 700 {shown}`")
     } else {

@@ -107,10 +107,10 @@ fn the_default_is_the_users_state_folder_with_the_key_outside() {
 }
 
 /// A file system that is mounted on a directory until this is dropped.
-struct Mounted(PathBuf);
+pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
-    fn new(path: PathBuf, options: &str) -> Option<Self> {
+    pub(crate) fn new(path: PathBuf, options: &str) -> Option<Self> {
         let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])
             .arg(&path)
@@ -122,7 +122,7 @@ impl Mounted {
         Some(Self(path))
     }
 
-    fn remount(&self, options: &str) {
+    pub(crate) fn remount(&self, options: &str) {
         let status = Command::new("mount")
             .args(["-o", &format!("remount,{options}")])
             .arg(&self.0)

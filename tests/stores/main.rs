@@ -13,6 +13,7 @@
 
 mod contention;
 mod damage;
+mod failure_fallback;
 mod fault_injection;
 mod gc;
 mod home_dirs;

@@ -17,7 +17,7 @@ use crate::worker::{key, record};
 use keyferry_testing::harness::Harness;
 
 /// The user who owns `theirs`.
-const OTHER_USER: u32 = 12345;
+pub(crate) const OTHER_USER: u32 = 12345;
 const ORDINARY_USER: u32 = 23456;
 
 /// A harness with the directory `theirs`, which belongs to [`OTHER_USER`].

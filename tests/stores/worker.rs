@@ -20,6 +20,7 @@ use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry::stores::file::FileStore;
 use keyferry::sys::file_lock::{FileLocks, LockId, TryLock};
+use keyferry::sys::private_keyring::PrivateKeyring;
 use keyferry_sandbox::credentials as c;
 
 fn report(text: &str) {
@@ -90,6 +91,8 @@ fn runs_its_task() {
         ["take"] => take(),
         ["count", threads, times] => count(threads.parse().unwrap(), times.parse().unwrap()),
         ["mixed", seed] => mixed(seed.parse().unwrap()),
+        ["kernel-keys"] => kernel_keys(),
+        ["clear-kernel-keys"] => clear_kernel_keys(),
         ["forget"] => report(&format!(
             "{:?}",
             session().forget(None).map_err(|error| error.to_string())
@@ -237,6 +240,26 @@ fn take_and_return_renewal(store: &FileStore, key: &TokenKey) {
         assert_eq!(renewal.expose(), format!("{generation}-").repeat(40));
         lock.return_renewal(renewal);
     }
+}
+
+/// Reports whether the kernel has keyrings for this process, the names of the keys in the keyring
+/// `keyferry`, and all keys that this process can see.
+fn kernel_keys() {
+    let keyring = PrivateKeyring::open("keyferry");
+    report(&format!("keyrings {}", keyring.is_ok()));
+    let names = keyring.ok().flatten().map(|it| it.names().unwrap());
+    report(&format!("names {}", names.unwrap_or_default().join(" ")));
+    for line in std::fs::read_to_string("/proc/keys").unwrap().lines() {
+        report(&format!("key {line}"));
+    }
+}
+
+/// Removes all keys from the keyring of this process's user.
+fn clear_kernel_keys() {
+    const KEYCTL_CLEAR: i64 = 7;
+    const USER_KEYRING: i64 = -4;
+    // SAFETY: the call takes numbers.
+    unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_CLEAR, USER_KEYRING) };
 }
 
 fn store() -> FileStore {

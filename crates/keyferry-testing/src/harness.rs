@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::argv_watch::ArgvWatch;
 use crate::settings::sandbox_clock;
 
-/// A temporary directory with an empty home (`home`) and an empty working directory (`work`), and a
-/// sandbox that starts when it is first used. All of it is removed on drop, but a plugin that was
+/// A temporary directory with an empty home (`home`), an empty working directory (`work`) and an
+/// empty runtime directory (`runtime`), and a sandbox that starts when it is first used. All of it is removed on drop, but a plugin that was
 /// loaded from the directory stays loaded.
 pub struct Harness {
     clock: Clock,
@@ -33,9 +33,11 @@ impl Default for Harness {
 impl Harness {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["home", "work"] {
+        for name in ["home", "work", "runtime"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(folder.path().join("runtime"), private).unwrap();
         Self {
             clock: Clock::system(),
             argv_watch: None,
@@ -134,13 +136,14 @@ impl Harness {
         variables
     }
 
-    /// Replaces the environment of a command: the empty home, the store in memory, and of this
-    /// process's variables only `PATH`.
+    /// Replaces the environment of a command: the empty home, the empty runtime directory, the store
+    /// in memory, and of this process's variables only `PATH`.
     pub fn isolate<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env_clear()
             .current_dir(self.path("work"))
             .env("HOME", self.path("home"))
+            .env("XDG_RUNTIME_DIR", self.path("runtime"))
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("LC_ALL", "C.UTF-8")
             .env("KEYFERRY_STORE", "memory")

@@ -10,6 +10,8 @@ pub mod documents;
 pub mod files;
 pub mod harness;
 pub mod http;
+#[cfg(target_os = "linux")]
+pub mod kernel_keyrings;
 pub mod own_process;
 pub mod plugins;
 mod program_output;

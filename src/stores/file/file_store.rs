@@ -1,4 +1,5 @@
-//! Implements the file store. A record or failure that can't be written is kept in memory.
+//! Implements the file store. A record that can't be written is kept in memory. A failure that can't
+//! be written goes to the fallback for failures, and to memory if that can't be used either.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -13,13 +14,16 @@ use crate::config::Environment;
 use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, ResourceKind, TokenKey};
 use crate::ports::store::{FailureRecord, KeyBackend, Reach, Record, Saved, Store, Turn};
+use crate::stores::failure_fallback::FailureFallback;
 use crate::sys::sync::Mutex;
 
 /// A store that keeps records and failures in sealed files.
 pub struct FileStore {
     files: Arc<RecordFiles>,
     fingerprints: OnceLock<Fingerprinter>,
-    /// Failures that could not be written.
+    /// Where failures are recorded if the store can't be written.
+    failure_fallback: Option<FailureFallback>,
+    /// Failures that could be written neither to the store nor to the fallback.
     unwritten_failures: Mutex<HashMap<Fingerprint, FailureRecord>>,
 }
 
@@ -43,7 +47,51 @@ impl FileStore {
                 keyring,
             ))),
             fingerprints: OnceLock::new(),
+            failure_fallback: None,
             unwritten_failures: Mutex::default(),
+        }
+    }
+
+    /// Records failures in this place if the store can't be written.
+    #[must_use]
+    pub fn with_failure_fallback(self, fallback: FailureFallback) -> Self {
+        Self {
+            failure_fallback: Some(fallback),
+            ..self
+        }
+    }
+
+    /// Returns the fingerprinter for a store that can't be written: that of the store if its key can
+    /// be read, else that of the fallback. Both are the same in all processes.
+    fn fallback_fingerprints(&self) -> Fingerprinter {
+        let of_store = self.files.store.for_reading().ok().flatten();
+        let of_store = of_store.map(|store| Fingerprinter::new(&*store.keys.fingerprint_key));
+        let of_fallback = || self.failure_fallback.as_ref()?.fingerprints().ok();
+        of_store
+            .or_else(of_fallback)
+            .unwrap_or_else(Fingerprinter::random)
+    }
+
+    /// Writes a failure that could not be written to the store to the fallback, or keeps it in
+    /// memory.
+    fn keep_outside_store(
+        &self,
+        secret: &Fingerprint,
+        failure: Option<FailureRecord>,
+        stays: &dyn Fn(&FailureRecord) -> bool,
+    ) {
+        let is_recorded = self.failure_fallback.as_ref().is_some_and(|fallback| {
+            fallback
+                .set_failure(secret, failure.as_ref(), stays)
+                .is_ok()
+        });
+        let mut unwritten_failures = self.unwritten_failures.lock();
+        if unwritten_failures.get(secret).is_some_and(stays) {
+            return;
+        }
+        unwritten_failures.remove(secret);
+        if let Some(failure) = failure.filter(|_| !is_recorded) {
+            unwritten_failures.insert(*secret, failure);
         }
     }
 }
@@ -129,11 +177,14 @@ impl Store for FileStore {
     fn forget_all(&self, _reach: Reach) -> Result<()> {
         self.files.unwritten.lock().clear();
         self.unwritten_failures.lock().clear();
+        let fallback = self.failure_fallback.as_ref();
+        let cleared_fallback = fallback.map_or(Ok(()), FailureFallback::clear);
         let outcome = self
             .files
             .store
             .location()
-            .map_or(Ok(()), sealed_file::clear);
+            .map_or(Ok(()), sealed_file::clear)
+            .and(cleared_fallback);
         self.files.store.close();
         self.files.reset_warning();
         outcome
@@ -167,7 +218,7 @@ impl Store for FileStore {
             Ok(store) => Fingerprinter::new(&*store.keys.fingerprint_key),
             Err(error) => {
                 self.files.warn(&error);
-                Fingerprinter::random()
+                self.fallback_fingerprints()
             }
         };
         self.fingerprints.get_or_init(|| fingerprints)
@@ -184,8 +235,16 @@ impl Store for FileStore {
                 _ => None,
             }
         };
-        let in_memory = self.unwritten_failures.lock().get(secret).cloned();
-        in_memory.or_else(on_disk)
+        if let Some(in_memory) = self.unwritten_failures.lock().get(secret) {
+            return Some(in_memory.clone());
+        }
+        // A full disk can be read, so this process can't tell whether another one could write.
+        let in_fallback = self.failure_fallback.as_ref();
+        let in_fallback = in_fallback.and_then(|fallback| fallback.failure(secret));
+        on_disk()
+            .into_iter()
+            .chain(in_fallback)
+            .max_by_key(|failure| failure.until_us)
     }
 
     fn set_failure(
@@ -221,14 +280,20 @@ impl Store for FileStore {
                 }),
         };
         // Don't log an error here. Saving the token fails for the same reason, and logs it.
-        let mut unwritten_failures = self.unwritten_failures.lock();
-        if outcome.is_err() && unwritten_failures.get(secret).is_some_and(keep_present) {
-            return;
+        if outcome.is_err() {
+            return self.keep_outside_store(secret, failure, keep_present);
         }
-        unwritten_failures.remove(secret);
-        if let (Err(_), Some(failure)) = (outcome, failure) {
-            unwritten_failures.insert(*secret, failure);
+        self.unwritten_failures.lock().remove(secret);
+        if let Some(fallback) = &self.failure_fallback {
+            // An earlier failure may be there, from a time when the store could not be written.
+            let _ = fallback.set_failure(secret, None, keep_present);
         }
+    }
+
+    fn failure_fallback(&self) -> Option<Result<String>> {
+        self.failure_fallback
+            .as_ref()
+            .map(FailureFallback::description)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
-use crate::sys::file_facts::FileFacts;
+use crate::sys::file_facts::{FileFacts, other_owner_remedy};
 use crate::sys::trusted_dir::{self, Fault};
 
 /// The maximum size of a file in a store.
@@ -87,7 +87,10 @@ fn check_dir(path: &Path, dir: Dir) -> Result<Dir> {
     if !facts.is_owned_by_user() {
         return Err(unsafe_file(
             path,
-            "belongs to another user; change its owner with `chown`, or set `store` to file:/PATH",
+            &format!(
+                "belongs to another user; {}, or set `store` to file:/PATH",
+                other_owner_remedy()
+            ),
         ));
     }
     if facts.is_open_to_others() {

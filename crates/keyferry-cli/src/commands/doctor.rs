@@ -308,7 +308,23 @@ fn check_store(
                 session.inspect().protection()
             ),
         ),
-        Err(error) => report.add("store", CheckState::Bad, error.message()),
+        Err(error) => {
+            report.add("store", CheckState::Bad, error.message());
+            check_failure_fallback(session, report);
+        }
+    }
+}
+
+/// Checks the place where failures are recorded while the store can't be used.
+fn check_failure_fallback(session: &Session, report: &mut Report) {
+    match session.inspect().failure_fallback() {
+        Some(Ok(place)) => report.add(
+            "failures",
+            CheckState::Note,
+            format!("rejected secrets are recorded in {place} while the store cannot be used"),
+        ),
+        Some(Err(error)) => report.add("failures", CheckState::Bad, error.message()),
+        None => {}
     }
 }
 

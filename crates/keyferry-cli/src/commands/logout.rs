@@ -44,6 +44,26 @@ impl LogoutService {
     }
 }
 
+/// The tokens that were deleted.
+struct Deleted {
+    tokens: usize,
+    /// Whether the store was cleared although it could not be read, so that the number of its tokens
+    /// is unknown.
+    unreadable: bool,
+}
+
+impl Deleted {
+    fn text(&self) -> String {
+        match self.tokens {
+            _ if self.unreadable => {
+                "the store could not be read, and all its tokens were deleted".to_owned()
+            }
+            1 => "1 token deleted".to_owned(),
+            count => format!("{count} tokens deleted"),
+        }
+    }
+}
+
 /// Deletes tokens. Keeps the configured secrets and lists their settings, because the next request
 /// logs in with these secrets again.
 pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
@@ -55,19 +75,19 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
             .to_owned();
         let profile = config.profile(&account)?;
         let session = context.open_session(config, Some(&account))?;
-        let forgotten = forget_tokens(&session, options, &account)?;
+        let deleted = forget_tokens(&session, options, &account)?;
         let services = SERVICE_SETTINGS
             .iter()
             .map(|(name, _)| *name)
             .filter(|name| options.service.is_none_or(|only| only.name() == *name));
         Ok((
-            forgotten,
+            deleted,
             services
                 .flat_map(|service| configured_settings(&profile, service))
                 .collect::<Vec<_>>(),
         ))
     });
-    let (forgotten, still_configured) = match outcome {
+    let (deleted, still_configured) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return streams.fail_with(&error),
     };
@@ -76,14 +96,16 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
         .filter(|key| *key != "masv.email")
         .collect();
     if options.json {
-        let written = streams.stdout.write_line(
-            &json!({ "forgotten": forgotten, "still_configured": still_configured }).to_string(),
-        );
+        let mut object =
+            json!({ "forgotten": deleted.tokens, "still_configured": still_configured });
+        if deleted.unreadable {
+            object["unreadable"] = true.into();
+        }
+        let written = streams.stdout.write_line(&object.to_string());
         return streams.finish_write(written);
     }
     let service = options.service.map_or("all services", LogoutService::name);
-    let unit = if forgotten == 1 { "token" } else { "tokens" };
-    let mut sentence = format!("logged out of {service}; {forgotten} {unit} deleted");
+    let mut sentence = format!("logged out of {service}; {}", deleted.text());
     if !still_configured.is_empty() {
         sentence += &format!(
             "; still configured and used for the next login: {} (see `keyferry config`)",
@@ -98,14 +120,20 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
     }
 }
 
-fn forget_tokens(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {
+fn forget_tokens(session: &Session, options: &LogoutOptions, account: &str) -> Result<Deleted> {
     let all = stored_tokens(session);
     if options.service.is_none() && options.profile.is_none() {
         // Also deletes records that cannot be decrypted. This clears a store whose key is damaged.
         session.forget(None)?;
-        return Ok(all.map_or(0, |all| all.len()));
+        return Ok(Deleted {
+            unreadable: all.is_err(),
+            tokens: all.map_or(0, |all| all.len()),
+        });
     }
-    forget_each(session, &all?, account, options.service)
+    Ok(Deleted {
+        tokens: forget_each(session, &all?, account, options.service)?,
+        unreadable: false,
+    })
 }
 
 /// Deletes the tokens of one account or service. User tokens are deleted even if none is listed,
