@@ -20,6 +20,7 @@ mod programs;
 mod secret_leaks;
 mod startup;
 mod status;
+mod store_unusable;
 mod syscalls;
 mod terminal;
 mod terminal_injection;

@@ -209,3 +209,23 @@ fn a_secret_is_not_saved_in_the_home_of_another_user() {
     );
     assert_eq!(fs::read_dir(harness.path("theirs")).unwrap().count(), 0);
 }
+
+/// `chown` would take the file from its owner.
+#[test]
+fn doctor_does_not_advise_root_to_take_the_configuration_of_another_user() {
+    if skip::without_root() {
+        return;
+    }
+    let harness = with_theirs(&[".config/keyferry", ".local/state/keyferry"]);
+    let config = harness.path("theirs/.config/keyferry/config.toml");
+    fs::write(&config, "").unwrap();
+    give_away(&harness.path("theirs"));
+    let mut command = harness.program(KEYFERRY, &["doctor"]);
+    let output = run(&mut command, &[("HOME", harness.path("theirs"))], "");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let line = output.out.lines().find(|line| line.contains("config.toml"));
+    let line = line.unwrap_or_else(|| panic!("{output:?}"));
+    assert!(line.contains("`sudo -H`"), "{line}");
+    let all = output.out + &output.err;
+    assert!(!all.contains("chown"), "{all}");
+}
