@@ -451,6 +451,17 @@ fn without_a_runtime_directory_the_kernel_keyring_is_used() {
     let Some(workers) = KeyringWorkers::start() else {
         return;
     };
+    let mut together: Vec<_> = (0..8)
+        .map(|_| Worker::start(&mut workers.command("fallback-fingerprint")))
+        .collect();
+    for worker in &mut together {
+        assert_eq!(worker.line(), "ready");
+    }
+    together.iter_mut().for_each(Worker::go);
+    let fingerprints: Vec<_> = together.into_iter().map(Worker::finish).collect();
+    let is_same = |one: &Vec<String>| *one == fingerprints[0];
+    assert!(fingerprints.iter().all(is_same), "{fingerprints:?}");
+
     let count = || workers.0.sandbox().count("login");
     for run in 0..30 {
         let failure = outcome(&mut workers.command("get user"));
@@ -479,6 +490,15 @@ fn without_a_runtime_directory_the_kernel_keyring_is_used() {
     let output = workers.run("forget");
     assert_eq!(output, ["Ok(())"]);
     assert_eq!(workers.names(), ["key"]);
-    outcome(&mut workers.command("get user"));
+    for _ in 0..2 {
+        outcome(&mut workers.command("get user"));
+    }
     assert_eq!(count(), 2);
+
+    // A keyring that other users can see is not used.
+    workers.run("loosen-kernel-keyring");
+    for _ in 0..2 {
+        outcome(&mut workers.command("get user"));
+    }
+    assert_eq!(count(), 4);
 }

@@ -18,6 +18,7 @@ use keyferry::model::token::{NO_EXPIRY, NewToken, Token, TokenKind, TokenMeta};
 use keyferry::ports::store::{FailureRecord, Reach, Record, Store, Turn};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
+use keyferry::stores::failure_fallback::FailureFallback;
 use keyferry::stores::file::FileStore;
 use keyferry::sys::file_lock::{FileLocks, LockId, TryLock};
 use keyferry::sys::private_keyring::PrivateKeyring;
@@ -93,6 +94,8 @@ fn runs_its_task() {
         ["mixed", seed] => mixed(seed.parse().unwrap()),
         ["kernel-keys"] => kernel_keys(),
         ["clear-kernel-keys"] => clear_kernel_keys(),
+        ["loosen-kernel-keyring"] => loosen_kernel_keyring(),
+        ["fallback-fingerprint"] => fallback_fingerprint(),
         ["forget"] => report(&format!(
             "{:?}",
             session().forget(None).map_err(|error| error.to_string())
@@ -252,6 +255,24 @@ fn kernel_keys() {
     for line in std::fs::read_to_string("/proc/keys").unwrap().lines() {
         report(&format!("key {line}"));
     }
+}
+
+/// Lets other users see the keyring `keyferry`.
+fn loosen_kernel_keyring() {
+    const KEYCTL_SETPERM: i64 = 5;
+    let keys = std::fs::read_to_string("/proc/keys").unwrap();
+    for line in keys.lines().filter(|line| line.contains(" keyferry: ")) {
+        let id = i64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
+        // SAFETY: the call takes numbers.
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, id, 0x3f3f_0001_i64) };
+    }
+}
+
+/// Reports a fingerprint that depends on the key of the fallback for failures.
+fn fallback_fingerprint() {
+    let fallback = FailureFallback::new(&process_environment());
+    wait();
+    report(&fallback.fingerprints().unwrap().of(&["s"]).to_string());
 }
 
 /// Removes all keys from the keyring of this process's user.
