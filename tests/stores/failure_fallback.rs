@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use keyferry::config::Environment;
 use keyferry::error::{Error, ErrorKind};
@@ -315,7 +316,7 @@ fn logins_without_keyring(harness: &Harness) -> u64 {
         kernel_keyrings::forbid(login(&mut command, None, "wrong"));
         assert!(outcome(&mut command).starts_with("failed BadCredentials "));
     }
-    (harness.sandbox().count("login") - before) as u64
+    harness.sandbox().count("login") - before
 }
 
 #[test]
@@ -451,18 +452,10 @@ fn without_a_runtime_directory_the_kernel_keyring_is_used() {
     let Some(workers) = KeyringWorkers::start() else {
         return;
     };
-    let mut together: Vec<_> = (0..8)
-        .map(|_| Worker::start(&mut workers.command("fallback-fingerprint")))
-        .collect();
-    for worker in &mut together {
-        assert_eq!(worker.line(), "ready");
-    }
-    together.iter_mut().for_each(Worker::go);
-    let fingerprints: Vec<_> = together.into_iter().map(Worker::finish).collect();
-    let is_same = |one: &Vec<String>| *one == fingerprints[0];
-    assert!(fingerprints.iter().all(is_same), "{fingerprints:?}");
+    assert_eq!(workers.run("race-for-kernel-keyring 100"), ["good 100"]);
 
     let count = || workers.0.sandbox().count("login");
+    let began = Instant::now();
     for run in 0..30 {
         let failure = outcome(&mut workers.command("get user"));
         assert!(
@@ -470,7 +463,9 @@ fn without_a_runtime_directory_the_kernel_keyring_is_used() {
             "{run}: {failure}"
         );
     }
-    assert_eq!(count(), 1);
+    // The kernel counts the minute of a failure by its own clock.
+    let minutes = began.elapsed().as_secs() / 60;
+    assert!((1..=1 + minutes).contains(&count()), "{}", count());
 
     // Only the entry has an end: one minute, like the failure. Other users have no permissions.
     let names = workers.names();
@@ -490,15 +485,16 @@ fn without_a_runtime_directory_the_kernel_keyring_is_used() {
     let output = workers.run("forget");
     assert_eq!(output, ["Ok(())"]);
     assert_eq!(workers.names(), ["key"]);
+    let before = count();
     for _ in 0..2 {
         outcome(&mut workers.command("get user"));
     }
-    assert_eq!(count(), 2);
+    assert_eq!(count() - before, 1);
 
     // A keyring that other users can see is not used.
     workers.run("loosen-kernel-keyring");
     for _ in 0..2 {
         outcome(&mut workers.command("get user"));
     }
-    assert_eq!(count(), 4);
+    assert_eq!(count() - before, 3);
 }

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
@@ -95,7 +96,7 @@ fn runs_its_task() {
         ["kernel-keys"] => kernel_keys(),
         ["clear-kernel-keys"] => clear_kernel_keys(),
         ["loosen-kernel-keyring"] => loosen_kernel_keyring(),
-        ["fallback-fingerprint"] => fallback_fingerprint(),
+        ["race-for-kernel-keyring", rounds] => race_for_kernel_keyring(rounds.parse().unwrap()),
         ["forget"] => report(&format!(
             "{:?}",
             session().forget(None).map_err(|error| error.to_string())
@@ -268,11 +269,43 @@ fn loosen_kernel_keyring() {
     }
 }
 
-/// Reports a fingerprint that depends on the key of the fallback for failures.
-fn fallback_fingerprint() {
-    let fallback = FailureFallback::new(&process_environment());
-    wait();
-    report(&fallback.fingerprints().unwrap().of(&["s"]).to_string());
+/// Creates the fallback for failures in several threads at the same moment, and clears it again.
+/// Reports the rounds in which all threads got the same key.
+fn race_for_kernel_keyring(rounds: usize) {
+    const THREADS: usize = 8;
+    let good = (0..rounds).filter(|_| {
+        clear_kernel_keys();
+        wait_for_key_quota();
+        let barrier = Barrier::new(THREADS);
+        let fingerprint = || {
+            let fallback = FailureFallback::new(&process_environment());
+            barrier.wait();
+            fallback.fingerprints().unwrap().of(&["s"])
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(fingerprint)).collect();
+            let all: Vec<_> = threads.into_iter().map(|it| it.join().unwrap()).collect();
+            all.iter().all(|one| *one == all[0])
+        })
+    });
+    report(&format!("good {}", good.count()));
+}
+
+/// Waits until the kernel has freed the removed keys of this process's user, who may have 200.
+fn wait_for_key_quota() {
+    let user = std::fs::metadata("/proc/self").unwrap().uid().to_string();
+    let count = || {
+        let users = std::fs::read_to_string("/proc/key-users").unwrap();
+        let mut lines = users.lines().map(|line| line.split_whitespace());
+        let line = lines.find(|line| line.clone().next() == Some(&format!("{user}:")));
+        let keys = line.and_then(|mut line| line.nth(3)).unwrap_or("0/");
+        keys.split_once('/').unwrap().0.parse::<u32>().unwrap()
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while count() > 100 {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
 }
 
 /// Removes all keys from the keyring of this process's user.

@@ -7,7 +7,8 @@
 //! | `new` | a file that is being written |
 //! | 32 hexadecimal digits | an entry |
 //!
-//! The runtime directory and its files must belong to this user. All checks use the open
+//! The runtime directory must belong to this user or to root, and no other user may be able to change
+//! it. The directory `keyferry` and its files must belong to this user. All checks use the open
 //! descriptor. So root uses no runtime directory that `sudo` kept from the user who called it.
 
 use std::fs::File;
@@ -76,9 +77,6 @@ fn open_parent(path: &Path) -> Outcome<Dir> {
         }
     };
     let facts = dir.facts().map_err(|error| io_reason(path, &error))?;
-    if !facts.is_owned_by_user() {
-        return Err(format!("{shown} belongs to another user"));
-    }
     if facts.is_writable_by_others() {
         return Err(format!("other users can change {shown}"));
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -30,13 +31,16 @@ fn checks(output: &ProgramOutput) -> Vec<(String, String, String)> {
 #[test]
 fn thirty_runs_without_a_store_send_a_wrong_password_once() {
     let harness = Harness::watching_arguments();
+    let began = Instant::now();
     for run in 0..30 {
         let mut command = without_home(&harness, KEYFERRY, &["token", "user"]);
         let output = run_with_input(command.env("KEYFERRY_MASV_PASSWORD", "wrong"), "");
         assert_ne!(output.code, Some(0), "{run}: {output:?}");
         assert!(output.out.is_empty(), "{run}: {output:?}");
     }
-    assert_eq!(harness.sandbox().count("login"), 1);
+    // With a store, the first failure lasts one minute too.
+    let most = 1 + began.elapsed().as_secs() / 60;
+    assert!((1..=most).contains(&harness.sandbox().count("login")));
     let host = protocol_and_host(harness.sandbox().fileverbs_url());
     for run in 0..5 {
         let mut command = without_home(&harness, HELPER, &["get"]);
