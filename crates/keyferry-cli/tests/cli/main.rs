@@ -20,6 +20,7 @@ mod programs;
 mod secret_leaks;
 mod startup;
 mod status;
+#[cfg(target_os = "linux")]
 mod store_unusable;
 mod syscalls;
 mod terminal;
