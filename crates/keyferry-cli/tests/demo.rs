@@ -6,7 +6,6 @@
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 
 use keyferry_sandbox::credentials as c;
@@ -205,22 +204,10 @@ struct RunningSandbox {
     printed: String,
 }
 
-/// Has Ctrl-C end the process.
-#[expect(unsafe_code, reason = "resets a signal in the child")]
-fn restore_sigint() -> std::io::Result<()> {
-    // SAFETY: the system's own action takes the place of another one.
-    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
-    Ok(())
-}
-
 impl RunningSandbox {
     /// Starts it and reads all that it prints: it closes its output behind that.
-    #[expect(unsafe_code, reason = "resets a signal in the child")]
     fn start(harness: &Harness, arguments: &[&str]) -> RunningSandbox {
         let mut command = harness.keyferry(arguments);
-        // A script's background job ignores Ctrl-C, and so would all that it starts.
-        // SAFETY: between fork and exec only `signal` is called, which is safe there.
-        unsafe { command.pre_exec(restore_sigint) };
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,6 +1,7 @@
 //! Runs programs with a time limit and captures their output.
 
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -10,6 +11,27 @@ pub use crate::program_output::ProgramOutput;
 
 /// The time limit of [`run_with_input`].
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// The signals that a terminal sends.
+const TERMINAL_SIGNALS: [libc::c_int; 4] =
+    [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTSTP];
+
+/// Starts a command with the default actions of the terminal's signals.
+///
+/// Rationale: `nohup` and background jobs ignore some of them, and a program inherits that. A test
+/// that sends such a signal would then wait for ever.
+#[expect(unsafe_code, reason = "system calls")]
+pub fn reset_signals(command: &mut Command) -> &mut Command {
+    let reset = || {
+        for signal in TERMINAL_SIGNALS {
+            // SAFETY: the default action needs no handler.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: `signal` is async-signal-safe, so it may run between fork and exec.
+    unsafe { command.pre_exec(reset) }
+}
 
 /// Runs a program without input until it closes its outputs. Panics if that takes longer than
 /// `limit`. Waiting for the outputs to close needs no polling.

@@ -12,6 +12,7 @@ use keyferry_sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 
 use crate::argv_watch::ArgvWatch;
+use crate::child;
 use crate::settings::sandbox_clock;
 
 /// A temporary directory with an empty home (`home`), an empty working directory (`work`) and an
@@ -137,9 +138,9 @@ impl Harness {
     }
 
     /// Replaces the environment of a command: the empty home, the empty runtime directory, the store
-    /// in memory, and of this process's variables only `PATH`.
+    /// in memory, and of this process's variables only `PATH`. Signals have their default actions.
     pub fn isolate<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command
+        child::reset_signals(command)
             .env_clear()
             .current_dir(self.path("work"))
             .env("HOME", self.path("home"))
