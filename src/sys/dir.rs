@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::file_facts::FileFacts;
 
@@ -211,15 +212,33 @@ impl Dir {
     #[cfg(not(target_os = "linux"))]
     pub fn read_link(&self, name: impl AsRef<OsStr>) -> Result<Link> {
         let name = c_string(name)?;
+        Ok(Link {
+            owner: self.stat_at(&name)?.st_uid,
+            target: read_link_at(&self.0, &name)?,
+        })
+    }
+
+    /// Returns the time when the content of a file last changed. Does not follow a symbolic link.
+    ///
+    /// # Errors
+    /// Returns the operating system's error.
+    pub fn modified(&self, name: &str) -> Result<SystemTime> {
+        let facts = self.stat_at(&c_string(name)?)?;
+        let since_1970 = Duration::new(
+            u64::try_from(facts.st_mtime).unwrap_or(0),
+            u32::try_from(facts.st_mtime_nsec).unwrap_or(0),
+        );
+        Ok(SystemTime::UNIX_EPOCH + since_1970)
+    }
+
+    /// Reads the metadata of a name in this directory. Does not follow a symbolic link.
+    fn stat_at(&self, name: &CStr) -> Result<libc::stat> {
         // SAFETY: all bytes of the structure may be zero.
         let mut facts: libc::stat = unsafe { std::mem::zeroed() };
         let fd = self.0.as_raw_fd();
         // SAFETY: `name` and `facts` outlive the call, and `self` keeps the descriptor open.
         check(unsafe { libc::fstatat(fd, name.as_ptr(), &mut facts, libc::AT_SYMLINK_NOFOLLOW) })?;
-        Ok(Link {
-            owner: facts.st_uid,
-            target: read_link_at(&self.0, &name)?,
-        })
+        Ok(facts)
     }
 
     /// Opens a file in this directory.

@@ -324,9 +324,9 @@ impl FileLocks {
     /// Writes this process's id and start time for the messages of waiting processes. If the write
     /// fails, their messages name no process.
     fn write_hint(&self, id: LockId) {
-        let _guard = SigpipeGuard::block();
         let (pid, start) = (std::process::id(), process::own_start_time());
         let hint = format!("{:08x} {pid:>10} {start:>20}\n", id.0);
+        let _guard = SigpipeGuard::for_file(id.hint_at() + hint.len() as u64);
         let _ = self.main.file.write_all_at(hint.as_bytes(), id.hint_at());
     }
 

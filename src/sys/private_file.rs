@@ -225,14 +225,14 @@ pub fn check_replace(path: &Path) -> Result<()> {
         .map_err(|fault| fault_error(path, &fault))
 }
 
-/// Writes all bytes. After a power failure the file may be empty or short. If the file would exceed
-/// the process's file size limit, the write fails. The SIGXFSZ signal of the kernel does not end
-/// the process.
+/// Writes all bytes of a new file. After a power failure the file may be empty or short. If the
+/// file would exceed the process's file size limit, the write fails. The SIGXFSZ signal of the
+/// kernel does not end the process.
 ///
 /// # Errors
 /// Returns the operating system's error.
 pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    let _guard = SigpipeGuard::block();
+    let _guard = SigpipeGuard::for_file(bytes.len() as u64);
     file.write_all(bytes)
 }
 

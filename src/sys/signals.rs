@@ -120,6 +120,16 @@ pub struct SigpipeGuard {
 }
 
 impl SigpipeGuard {
+    /// Blocks the signals for a write to a regular file, which ends at this offset. Returns `None`
+    /// if the write raises no signal: a regular file raises no SIGPIPE, and the offset is within the
+    /// file size limit.
+    ///
+    /// Rationale: blocking and unblocking takes seven system calls. A store writes three times for
+    /// each token.
+    pub fn for_file(end: u64) -> Option<Self> {
+        (end > file_size_limit()).then(Self::block)
+    }
+
     /// Blocks the signals until the guard is dropped.
     pub fn block() -> Self {
         let not_pending_before = WRITE_SIGNALS
@@ -141,6 +151,17 @@ impl Drop for SigpipeGuard {
             .for_each(|signal| consume(*signal));
         change_mask(libc::SIG_SETMASK, &self.old_mask);
     }
+}
+
+/// Returns the size beyond which a write raises SIGXFSZ.
+fn file_size_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is writable. If the call fails, the limit stays 0, so each write is guarded.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    limit.rlim_cur
 }
 
 thread_local! {

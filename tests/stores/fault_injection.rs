@@ -2,23 +2,25 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use keyferry::ports::store::Store;
+use keyferry::ports::store::{Reach, Store};
 use keyferry_testing::skip;
 
 use crate::processes::{StoreProcesses, Worker, new_harness};
-use crate::syscalls::{HARMLESS, SystemCall, calls, syscalls};
+use crate::syscalls::{HARMLESS, SystemCall, calls, is_creation, syscalls};
 use crate::worker::{intact_generation, key, record, record_without_renewal};
 use keyferry_testing::harness::Harness;
 
 /// Saves of a record with a renewal secret, which syncs, and of one without it, and the generation of
 /// the record that each replaces.
-const SAVES: [(&str, Option<u64>); 3] = [
+const SAVES: [(&str, Option<u64>); 4] = [
     ("save 8", None),
     ("save 8", Some(7)),
+    ("save 8 without renewal", None),
     ("save 8 without renewal", Some(7)),
 ];
 
-/// Stores a record of this generation as the task would.
+/// Stores a record of this generation as the task would. Without a generation, a save that syncs
+/// creates the store, and the other save finds a store without records.
 fn prepare(harness: &Harness, task: &str, over: Option<u64>) {
     let new = if task.ends_with("without renewal") {
         record_without_renewal
@@ -28,6 +30,10 @@ fn prepare(harness: &Harness, task: &str, over: Option<u64>) {
     if let Some(generation) = over {
         let record = new(&key("01A"), generation);
         harness.store().save(&key("01A"), &record).unwrap();
+    } else if task.ends_with("without renewal") {
+        prepare(harness, task, Some(7));
+        let store = harness.store();
+        store.forget(&key("01A"), 7, Reach::Everywhere).unwrap();
     }
 }
 
@@ -97,7 +103,8 @@ fn at_each_call(
 ) {
     let plan = plan(task, over);
     assert!(
-        plan.iter().any(|call| call.name.starts_with("rename")),
+        plan.iter()
+            .any(|call| call.name.starts_with("rename") || is_creation(call)),
         "{plan:#?}"
     );
     for call in plan

@@ -18,13 +18,14 @@ pub(crate) struct SystemCall {
 }
 
 /// Calls that change nothing and can't fail.
-pub(crate) const HARMLESS: [&str; 9] = [
+pub(crate) const HARMLESS: [&str; 10] = [
     "getrandom",
     "gettid",
     "getpid",
     "geteuid",
     "brk",
     "mmap",
+    "prlimit64",
     "rt_sigprocmask",
     "rt_sigpending",
     "rt_sigtimedwait",
@@ -227,8 +228,14 @@ fn opening_a_session_opens_nothing_of_the_store() {
     assert!(harness.path("store/store.key").exists());
 }
 
-/// The calls of a task that change files, in their order, with the last parts of the names that a
-/// rename or a removal names.
+/// Whether a call creates a file under its final name.
+pub(crate) fn is_creation(call: &SystemCall) -> bool {
+    let is_final = |name: &str| !name.starts_with("new/") && !name.ends_with(".new");
+    call.text.contains("O_EXCL") && call.text.split('"').nth(1).is_some_and(is_final)
+}
+
+/// The calls of a task that change files, in their order, with the first parts of the names that a
+/// creation, a rename or a removal names.
 fn file_changes(harness: &Harness, task: &str, from: &str, to: &str) -> Vec<String> {
     calls(harness, task, from, to)
         .iter()
@@ -236,6 +243,9 @@ fn file_changes(harness: &Harness, task: &str, from: &str, to: &str) -> Vec<Stri
         .filter_map(|call| {
             let text = &call.text;
             match call.name.as_str() {
+                "openat" if is_creation(call) => {
+                    Some(format!("create {}", top_name(text.split('"').nth(1)?)))
+                }
                 "fsync" => Some("sync".to_owned()),
                 "unlinkat" => Some(format!("remove {}", top_name(text.split('"').nth(1)?))),
                 "renameat" | "renameat2" => {
@@ -288,7 +298,13 @@ fn writes_sync_only_if_the_old_or_the_new_record_has_a_renewal_secret() {
     const UNSYNCED: [&str; 1] = ["rename to tokens"];
     let harness = new_harness();
     let changes = |task| file_changes(&harness, task, "/begin", "/end");
-    harness.run("save 5 without renewal");
+    harness.run("save 4 without renewal");
+    harness.run("forget one");
+    assert_eq!(
+        changes("save 5 without renewal"),
+        ["create tokens"],
+        "there is no file to keep until the new one is complete"
+    );
     assert_eq!(changes("save 6 without renewal"), UNSYNCED);
     assert_eq!(changes("save 7"), SYNCED, "the new record has one");
     assert_eq!(
@@ -320,7 +336,7 @@ fn a_new_store_syncs_its_key_and_its_label() {
             "sync",
             "rename to store",
             "sync",
-            "rename to tokens"
+            "create tokens"
         ]
     );
 }
@@ -333,7 +349,7 @@ fn forgetting_syncs_and_a_refusal_does_not() {
     let harness = new_harness();
     harness.run("save 7 without renewal");
     let changes = |task| file_changes(&harness, task, "/begin", "/end");
-    assert_eq!(changes("refuse"), ["rename to refusals", "remove refusals"]);
+    assert_eq!(changes("refuse"), ["create refusals", "remove refusals"]);
     assert_eq!(changes("forget one"), ["remove tokens", "sync"]);
     harness.run("save 7 without renewal");
     assert_eq!(

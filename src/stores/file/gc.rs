@@ -16,7 +16,7 @@ use crate::model::token::NO_EXPIRY;
 use crate::ports::store::Record;
 use crate::sys::dir::OpenMode;
 use crate::sys::file_facts::FileFacts;
-use crate::sys::signals::SigpipeGuard;
+use crate::sys::private_file;
 
 /// The file whose modification time is the time of the last search for expired records.
 const LAST_RUN_FILE: &str = "swept";
@@ -103,16 +103,21 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
 /// Returns whether the last search was more than an hour ago. If so, records the present time as
 /// the time of the last search.
 fn is_due(store: &OpenStore) -> bool {
+    // This is the common case, after each save, so it takes one system call.
+    let last_run = store.dir.modified(LAST_RUN_FILE);
+    if last_run.is_ok_and(|at| at.elapsed().is_ok_and(|passed| passed <= RUN_INTERVAL)) {
+        return false;
+    }
     match private_dir::read_file(&store.dir, &store.path, LAST_RUN_FILE) {
         Ok(FileContents::Missing | FileContents::Bytes(_)) => {}
         _ => return false,
     }
     let file = store.dir.open_file(LAST_RUN_FILE, OpenMode::OpenOrCreate);
-    let Ok((file, facts)) = file.and_then(|file| FileFacts::of(&file).map(|facts| (file, facts)))
+    let Ok((mut file, facts)) =
+        file.and_then(|file| FileFacts::of(&file).map(|facts| (file, facts)))
     else {
         return false;
     };
     let is_due = facts.is_empty() || is_older_than(facts.modified(), RUN_INTERVAL);
-    let _guard = SigpipeGuard::block();
-    is_due && std::io::Write::write_all(&mut &file, b"\n").is_ok()
+    is_due && private_file::write(&mut file, b"\n").is_ok()
 }

@@ -12,7 +12,9 @@
 //! | `lock` | all locks |
 //! | `swept` | the time of the last search for expired records |
 //!
-//! Readers take no lock, because a file is renamed to its final name only when it is complete.
+//! Readers take no lock. A new file that holds no renewal secret is written under its final name,
+//! and readers treat it as missing until it is complete. Every other file is written in `new/`, and
+//! is renamed when it is complete.
 
 mod codec;
 mod envelope;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::lazy_store::LazyStore;
 use super::location::Location;
+use super::open_store::OpenStore;
 use super::sealed_file::{Durability, NewContent, ReadOutcome, RecordName};
 use super::{codec, gc, lock, lock::LockAttempt};
 use crate::error::{Error, Result};
@@ -115,34 +116,13 @@ impl RecordFiles {
         }
     }
 
-    /// Passes the record on disk to `change`, and writes the record that `change` returns. Writes
-    /// nothing if `change` returns `None`. Syncs the file if the old or the new record has a
-    /// renewal secret. Otherwise a power failure could restore a secret that was already sent, and
-    /// a service that receives the secret twice assumes that it was stolen. A record without a
-    /// renewal secret needs no sync, because its token can be acquired again.
+    /// Changes the record on disk, as [`change_record`] does.
     pub(super) fn change_file(
         &self,
         key: &TokenKey,
         change: impl FnOnce(Option<Record>) -> Option<Record>,
     ) -> Result<()> {
-        let store = self.store.for_writing()?;
-        let name = RecordName::for_record(&store.keys, key);
-        store.change(&name, |plaintext| {
-            let present = plaintext.and_then(codec::decode_record);
-            let present = present.map(|(_, record)| record);
-            let had_renewal = present
-                .as_ref()
-                .is_some_and(|present| present.renewal.is_some());
-            let record = change(present)?;
-            Some(NewContent {
-                plaintext: codec::encode_record(key, &record),
-                durability: if had_renewal || record.renewal.is_some() {
-                    Durability::Synced
-                } else {
-                    Durability::Unsynced
-                },
-            })
-        })
+        change_record(&*self.store.for_writing()?, key, change)
     }
 
     /// Saves a record, unless `stays` returns true for the record on disk. If the file can't be
@@ -154,12 +134,12 @@ impl RecordFiles {
         stays: impl Fn(&Record) -> bool,
     ) -> Saved {
         let mut winner = None;
-        let outcome = self.change_file(key, |present| {
-            winner = present.filter(|present| stays(present));
-            winner.is_none().then(|| record.clone())
-        });
-        let outcome = outcome.and_then(|()| {
-            gc::remove_expired_records(&*self.store.for_writing()?, record);
+        let outcome = self.store.for_writing().and_then(|store| {
+            change_record(&store, key, |present| {
+                winner = present.filter(|present| stays(present));
+                winner.is_none().then(|| record.clone())
+            })?;
+            gc::remove_expired_records(&store, record);
             Ok(())
         });
         if let Err(error) = &outcome {
@@ -304,4 +284,33 @@ impl RecordFiles {
         // The caller must learn that the record was not removed.
         outcome
     }
+}
+
+/// Passes the record on disk to `change`, and writes the record that `change` returns. Writes
+/// nothing if `change` returns `None`. Syncs the file if the old or the new record has a renewal
+/// secret. Otherwise a power failure could restore a secret that was already sent, and a service
+/// that receives the secret twice assumes that it was stolen. A record without a renewal secret
+/// needs no sync, because its token can be acquired again.
+fn change_record(
+    store: &OpenStore,
+    key: &TokenKey,
+    change: impl FnOnce(Option<Record>) -> Option<Record>,
+) -> Result<()> {
+    let name = RecordName::for_record(&store.keys, key);
+    store.change(&name, |plaintext| {
+        let present = plaintext.and_then(codec::decode_record);
+        let present = present.map(|(_, record)| record);
+        let had_renewal = present
+            .as_ref()
+            .is_some_and(|present| present.renewal.is_some());
+        let record = change(present)?;
+        Some(NewContent {
+            plaintext: codec::encode_record(key, &record),
+            durability: if had_renewal || record.renewal.is_some() {
+                Durability::Synced
+            } else {
+                Durability::Unsynced
+            },
+        })
+    })
 }
