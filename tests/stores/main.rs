@@ -21,6 +21,7 @@ mod later_sessions;
 mod locks;
 mod other_users;
 mod permissions;
+mod power_cuts;
 mod processes;
 mod stress;
 mod syscalls;

@@ -16,7 +16,7 @@ use keyferry::log::{self, Level};
 use keyferry::model::key::{Access, ResourceKind, Scope, TokenKey};
 use keyferry::model::request::Request;
 use keyferry::model::token::{NO_EXPIRY, NewToken, Token, TokenKind, TokenMeta};
-use keyferry::ports::store::{FailureRecord, Reach, Record, Store, Turn};
+use keyferry::ports::store::{FailureRecord, Reach, Record, RecordLock, Store, Turn};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry::stores::failure_fallback::FailureFallback;
@@ -24,6 +24,8 @@ use keyferry::stores::file::FileStore;
 use keyferry::sys::file_lock::{FileLocks, LockId, TryLock};
 use keyferry::sys::private_keyring::PrivateKeyring;
 use keyferry_sandbox::credentials as c;
+
+use crate::power_cuts::Found;
 
 fn report(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -85,6 +87,8 @@ fn runs_its_task() {
         ["forget", "all"] => forget_all(),
         ["refuse"] => refuse(),
         ["renew"] => renew(),
+        ["power-cuts"] => change_before_cuts(),
+        ["open-after-cuts", folder, count] => open_after_cuts(folder, count.parse().unwrap()),
         ["store", count] => store_many(count.parse().unwrap()),
         ["load"] => load(),
         ["hold"] => hold(),
@@ -391,15 +395,96 @@ fn save(record: &Record) {
 /// Takes the renewal secret of the record and saves one that has none.
 fn renew() {
     let (store, key) = (store(), key("01A"));
-    let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {
-        panic!("somebody else has the lock")
-    };
+    let lock = locked(&store, &key);
     trace_mark("/begin");
     let renewal = lock.take_renewal();
     trace_mark("/taken");
     lock.save(&record_without_renewal(&key, 8)).unwrap();
     trace_mark("/end");
     report(&format!("took {}", renewal.is_some()));
+}
+
+fn locked(store: &FileStore, key: &TokenKey) -> Box<dyn RecordLock> {
+    match store.turn(key, u64::MAX).unwrap() {
+        Turn::Locked(lock) => lock,
+        _ => panic!("somebody else has the lock"),
+    }
+}
+
+/// Makes each sort of change of a store, and says in the trace what must hold after a power cut.
+fn change_before_cuts() {
+    let (store, renewable, other) = (store(), key("01A"), key("01B"));
+    let say = |text: &str| trace_mark(&format!("/say {text}"));
+    let save = |key: &TokenKey, record: &Record| drop(store.save(key, record).unwrap());
+    save(&other, &record_without_renewal(&other, 1));
+    save(&renewable, &record(&renewable, 5));
+    say("kept 5");
+    let lock = locked(&store, &renewable);
+    say("taking 5");
+    lock.take_renewal().unwrap();
+    say("sent 5");
+    lock.save(&record(&renewable, 6)).unwrap();
+    drop(lock);
+    say("kept 6");
+    let lock = locked(&store, &renewable);
+    say("taking 6");
+    let renewal = lock.take_renewal().unwrap();
+    say("sent 6");
+    say("returning 6");
+    lock.return_renewal(renewal);
+    say("kept 6");
+    say("taking 6");
+    lock.take_renewal().unwrap();
+    say("sent 6");
+    say("unsynced");
+    lock.save(&record_without_renewal(&renewable, 7)).unwrap();
+    drop(lock);
+    save(&other, &record_without_renewal(&other, 2));
+    save(&renewable, &record(&renewable, 8));
+    say("kept 8");
+    say("taking 8");
+    save(&renewable, &record_without_renewal(&renewable, 9));
+    say("taking 9");
+    store.forget(&other, 2, Reach::Everywhere).unwrap();
+    say("forgotten");
+}
+
+/// Opens stores as a power cut may have left them, and reports what is in each. Fails if a file is
+/// set aside, or if the store can't be used.
+fn open_after_cuts(folder: &str, count: usize) {
+    for number in 0..count {
+        let path = Path::new(folder).join(number.to_string());
+        let open = || FileStore::new(&format!("file:{}", path.display()), &process_environment());
+        let (store, key) = (open(), key("01A"));
+        let lock = locked(&store, &key);
+        let found = Found {
+            generation: lock.record().map(intact_generation),
+            renewal: lock.take_renewal().map(|renewal| generation_of(&renewal)),
+            has_other: store.load(&self::key("01B")).unwrap().is_some(),
+        };
+        report(&found.to_line());
+        lock.save(&record(&key, 20)).unwrap();
+        drop((lock, store));
+        let saved = open().load(&key).unwrap();
+        assert_eq!(saved.as_ref().map(intact_generation), Some(20), "{number}");
+        let tokens = std::fs::read_dir(path.join("tokens")).unwrap();
+        let is_bad = |name: &std::ffi::OsStr| name.as_encoded_bytes().ends_with(b".bad");
+        assert!(
+            !tokens.flatten().any(|entry| is_bad(&entry.file_name())),
+            "{number}"
+        );
+    }
+}
+
+/// The generation of a renewal secret of [`record`].
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secrets in tests are made up"
+)]
+fn generation_of(renewal: &Secret) -> u64 {
+    let generation = renewal.expose().split('-').next().unwrap().parse().unwrap();
+    assert_eq!(renewal.expose(), format!("{generation}-").repeat(40));
+    generation
 }
 
 fn forget_one() {
