@@ -1,7 +1,7 @@
 //! Keeps records and failures in memory until the session ends. It keeps no tokens, because the
 //! cache already holds them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn remove_first_to_end(failures: &mut HashMap<Fingerprint, FailureRecord>) {
 
 /// A store that keeps records and failures in memory.
 pub struct MemoryStore {
-    records: Arc<Records>,
+    records: Arc<Mutex<Records>>,
     failures: Mutex<HashMap<Fingerprint, FailureRecord>>,
     fingerprints: Fingerprinter,
 }
@@ -37,13 +37,16 @@ pub struct MemoryStore {
 /// The records, and the keys whose lock is held.
 #[derive(Default)]
 struct Records {
-    all: Mutex<HashMap<TokenKey, Record>>,
-    locked: Mutex<HashSet<TokenKey>>,
+    /// The records that hold more than the cache does: see [`is_in_cache`].
+    kept: HashMap<TokenKey, Record>,
+    /// The keys whose lock is held. The record is the one that another caller saved since the lock
+    /// was granted.
+    locked: HashMap<TokenKey, Option<Record>>,
 }
 
 /// The lock of a key in this store.
 struct MemoryLock {
-    records: Arc<Records>,
+    records: Arc<Mutex<Records>>,
     key: TokenKey,
     base: Option<Record>,
 }
@@ -67,29 +70,54 @@ fn without_token(record: &Record) -> Record {
     }
 }
 
+/// Returns whether the session knows everything in a record without this store. The cache holds its
+/// token, and the engine its generation, owner and clock skew.
+///
+/// Rationale: an application may cache 100,000 tokens. A record for each of them took 530 bytes.
+fn is_in_cache(record: &Record) -> bool {
+    let Record {
+        generation: _,
+        token: _,
+        owner: _,
+        renewal,
+        alias: _,
+        skew_us: _,
+        rejected,
+        replaced_us,
+        rejections,
+        alive_us,
+        reject_login,
+        acquired: _,
+        manifest: _,
+        shared_generation: _,
+    } = record;
+    renewal.is_none()
+        && !rejected
+        && replaced_us.is_none()
+        && rejections.is_empty()
+        && alive_us.is_none()
+        && reject_login.is_none()
+}
+
 impl Records {
-    /// Saves a record, unless `stays` returns true for the present one.
-    fn save_unless(
-        &self,
-        key: &TokenKey,
-        record: &Record,
-        stays: impl Fn(&Record) -> bool,
-    ) -> Saved {
-        let mut records = self.all.lock();
-        if let Some(present) = records.get(key).filter(|present| stays(present)) {
-            return Saved::Lost(Box::new(present.clone().without_renewal()));
+    /// Replaces the present record of a key after a token was acquired.
+    fn put(&mut self, key: &TokenKey, record: &Record) {
+        if is_in_cache(record) {
+            self.kept.remove(key);
+        } else {
+            self.kept.insert(key.clone(), without_token(record));
         }
-        records.insert(key.clone(), without_token(record));
-        Saved::Kept
     }
 }
 
 impl MemoryLock {
-    /// Returns whether a record is the one that was read when the lock was granted.
-    fn is_base(&self, record: &Record) -> bool {
-        self.base
-            .as_ref()
-            .is_some_and(|base| base.generation == record.generation)
+    /// Passes the present record to `change`, if it is the one that was read when the lock was
+    /// granted.
+    fn change_base<T>(&self, change: impl FnOnce(&mut Record) -> T) -> Option<T> {
+        let base = self.base.as_ref()?;
+        let mut records = self.records.lock();
+        let present = records.kept.get_mut(&self.key)?;
+        (present.generation == base.generation).then(|| change(present))
     }
 }
 
@@ -103,31 +131,26 @@ impl RecordLock for MemoryLock {
     }
 
     fn take_renewal(&self) -> Option<Secret> {
-        let mut records = self.records.all.lock();
-        let present = records.get_mut(&self.key)?;
-        self.is_base(present).then(|| present.renewal.take())?
+        self.change_base(|present| present.renewal.take())?
     }
 
     fn return_renewal(&self, renewal: Secret) {
-        let mut records = self.records.all.lock();
-        if let Some(present) = records
-            .get_mut(&self.key)
-            .filter(|record| self.is_base(record))
-        {
-            present.renewal = Some(renewal);
-        }
+        self.change_base(|present| present.renewal = Some(renewal));
     }
 
     fn save(&self, record: &Record) -> Result<Saved> {
-        Ok(self
-            .records
-            .save_unless(&self.key, record, |present| !self.is_base(present)))
+        let mut records = self.records.lock();
+        if let Some(Some(winner)) = records.locked.get(&self.key) {
+            return Ok(Saved::Lost(Box::new(winner.clone().without_renewal())));
+        }
+        records.put(&self.key, record);
+        Ok(Saved::Kept)
     }
 }
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.records.locked.lock().remove(&self.key);
+        self.records.lock().locked.remove(&self.key);
     }
 }
 
@@ -143,8 +166,8 @@ impl Store for MemoryStore {
     fn load(&self, key: &TokenKey) -> Result<Option<Record>> {
         Ok(self
             .records
-            .all
             .lock()
+            .kept
             .get(key)
             .cloned()
             .map(Record::without_renewal))
@@ -152,53 +175,70 @@ impl Store for MemoryStore {
 
     /// Never returns a newer record: the records of this store have no token.
     fn turn(&self, key: &TokenKey, _above: u64) -> Result<Turn> {
-        if !self.records.locked.lock().insert(key.clone()) {
+        let mut records = self.records.lock();
+        if records.locked.contains_key(key) {
             return Ok(Turn::Held {
                 holder: Some(format!("process {}", std::process::id())),
                 retry_after: RETRY_AFTER,
             });
         }
+        records.locked.insert(key.clone(), None);
+        let base = records.kept.get(key).cloned();
         Ok(Turn::Locked(Box::new(MemoryLock {
             records: Arc::clone(&self.records),
             key: key.clone(),
-            base: self.load(key)?,
+            base: base.map(Record::without_renewal),
         })))
     }
 
     fn save(&self, key: &TokenKey, record: &Record) -> Result<Saved> {
-        let is_later = |present: &Record| present.generation > record.generation;
-        Ok(self.records.save_unless(key, record, is_later))
+        let mut records = self.records.lock();
+        let is_later = |present: &&Record| present.generation > record.generation;
+        if let Some(present) = records.kept.get(key).filter(is_later) {
+            return Ok(Saved::Lost(Box::new(present.clone().without_renewal())));
+        }
+        records.put(key, record);
+        if let Some(saved) = records.locked.get_mut(key) {
+            *saved = Some(without_token(record));
+        }
+        Ok(Saved::Kept)
     }
 
     fn update(&self, key: &TokenKey, generation: u64, change: &dyn Fn(&mut Record)) -> Result<()> {
-        let mut records = self.records.all.lock();
-        if let Some(present) = records
-            .get_mut(key)
-            .filter(|present| present.generation == generation)
-        {
-            let renewal = present.renewal.take();
-            change(present);
-            *present = Record {
-                renewal,
-                ..without_token(present)
-            };
-        }
+        let mut records = self.records.lock();
+        let mut record = match records.kept.get(key) {
+            Some(present) if present.generation != generation => return Ok(()),
+            Some(present) => present.clone(),
+            // The token is in the cache only.
+            None => Record {
+                generation,
+                ..Record::default()
+            },
+        };
+        let renewal = record.renewal.take();
+        change(&mut record);
+        let changed = without_token(&Record { renewal, ..record });
+        records.kept.insert(key.clone(), changed);
         Ok(())
     }
 
     fn forget(&self, key: &TokenKey, up_to_generation: u64, _reach: Reach) -> Result<()> {
-        let mut records = self.records.all.lock();
-        if records
-            .get(key)
-            .is_some_and(|present| present.generation <= up_to_generation)
-        {
-            records.remove(key);
+        let is_forgotten = |record: &Record| record.generation <= up_to_generation;
+        let mut records = self.records.lock();
+        if records.kept.get(key).is_some_and(is_forgotten) {
+            records.kept.remove(key);
+        }
+        if let Some(saved) = records.locked.get_mut(key) {
+            saved.take_if(|saved| is_forgotten(saved));
         }
         Ok(())
     }
 
     fn forget_all(&self, _reach: Reach) -> Result<()> {
-        self.records.all.lock().clear();
+        let mut records = self.records.lock();
+        records.kept.clear();
+        records.locked.values_mut().for_each(|saved| *saved = None);
+        drop(records);
         self.failures.lock().clear();
         Ok(())
     }
@@ -236,5 +276,31 @@ impl Store for MemoryStore {
             }
             None => failures.remove(secret),
         };
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use super::*;
+    use crate::model::key::{Access, ResourceKind, Scope};
+
+    #[test]
+    fn a_record_of_which_the_cache_holds_everything_takes_no_memory() {
+        let store = MemoryStore::default();
+        let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
+        let key = scope.key(ResourceKind::Package, "01A", Access::Manage);
+        let save = |generation, renewal| {
+            let record = Record {
+                generation,
+                renewal,
+                ..Record::default()
+            };
+            store.save(&key, &record).unwrap();
+            store.records.lock().kept.len()
+        };
+        assert_eq!(save(1, None), 0);
+        assert_eq!(save(2, Some(Secret::from("renewal"))), 1);
+        assert_eq!(save(3, None), 0);
     }
 }

@@ -11,7 +11,7 @@ use keyferry_sandbox::Fault;
 
 use crate::processes::{StoreProcesses, Worker, new_harness};
 use crate::two_sessions::StoreSessions;
-use crate::worker::{intact_generation, key, record};
+use crate::worker::{intact_generation, key, record, record_without_renewal};
 use keyferry_testing::harness::Harness;
 use keyferry_testing::skip;
 
@@ -133,6 +133,34 @@ fn a_lock_saves_unless_another_record_was_stored_meanwhile() {
             matches!(lock.save(&record(&key("01A"), 10)), Ok(Saved::Kept)),
             "a record that was forgotten wins over nothing"
         );
+    });
+}
+
+#[test]
+fn a_record_without_a_renewal_secret_that_was_stored_meanwhile_wins_too() {
+    with_each_store(|store| {
+        let record = |generation| record_without_renewal(&key("01A"), generation);
+        let lock = locked(store, "01A");
+        store.save(&key("01A"), &record(9)).unwrap();
+        let saved = lock.save(&record(10)).unwrap();
+        assert!(matches!(saved, Saved::Lost(winner) if winner.generation == 9));
+        store.forget(&key("01A"), 9, Reach::Everywhere).unwrap();
+        assert!(matches!(lock.save(&record(10)), Ok(Saved::Kept)));
+        drop(lock);
+        let lock = locked(store, "01A");
+        assert!(matches!(lock.save(&record(11)), Ok(Saved::Kept)));
+    });
+}
+
+#[test]
+fn an_update_of_a_record_without_a_renewal_secret_is_kept() {
+    with_each_store(|store| {
+        let record = record_without_renewal(&key("01A"), 7);
+        store.save(&key("01A"), &record).unwrap();
+        let reject = |record: &mut Record| record.rejections.push(Fingerprint::from_bytes([1; 16]));
+        store.update(&key("01A"), 7, &reject).unwrap();
+        let found = store.load(&key("01A")).unwrap().unwrap();
+        assert_eq!((found.generation, found.rejections.len()), (7, 1));
     });
 }
 
