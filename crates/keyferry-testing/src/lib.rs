@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod argv_watch;
+pub mod bench;
 pub mod c_api;
 pub mod child;
 pub mod compiler;
