@@ -528,7 +528,9 @@ impl<'a> Persistence<'a> {
             self.state.fingerprint(self.bound, &[token.value()]),
             self.state.clock.now_us(),
         );
-        let mut refusals = self.state.refusals.lock();
+        // Threads that report the same rejection wait for the one that records it, without a mutex:
+        // the store may wait for a lock.
+        let _turn = self.state.refusing.turn(fingerprint);
         if self.state.cache.get(&key.borrow()).is_some()
             || negative_cache::lookup(&*self.state.store, &fingerprint, now_us).is_some()
         {
@@ -544,7 +546,7 @@ impl<'a> Persistence<'a> {
             Some(&Error::new(ErrorKind::BadCredentials, what)),
             now_us,
         );
-        refusals.insert(key, fingerprint);
+        self.state.refusals.lock().insert(key, fingerprint);
     }
 
     /// Returns the failure of a secret source that another process recorded while this process

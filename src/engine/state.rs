@@ -1,6 +1,6 @@
 //! The engine's shared state: accounts, cache, store, network and clock, and how it shuts down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,6 +45,41 @@ pub struct Stats {
     pub rejected: AtomicU64,
 }
 
+/// Lets one thread at a time do something about a fingerprint. The others hold no mutex while they
+/// wait.
+#[derive(Default)]
+pub struct Turns {
+    taken: Mutex<HashSet<Fingerprint>>,
+    freed: Condvar,
+}
+
+/// The turn of one thread. It ends when this value is dropped.
+pub struct OwnTurn<'a> {
+    turns: &'a Turns,
+    fingerprint: Fingerprint,
+}
+
+impl Turns {
+    /// Waits until no other thread has the turn of a fingerprint.
+    pub fn turn(&self, fingerprint: Fingerprint) -> OwnTurn<'_> {
+        let mut taken = self.taken.lock();
+        while !taken.insert(fingerprint) {
+            self.freed.wait(&mut taken);
+        }
+        OwnTurn {
+            turns: self,
+            fingerprint,
+        }
+    }
+}
+
+impl Drop for OwnTurn<'_> {
+    fn drop(&mut self) {
+        self.turns.taken.lock().remove(&self.fingerprint);
+        self.turns.freed.notify_all();
+    }
+}
+
 /// The state that the broker, the persistence and the service contexts share.
 pub struct EngineState {
     /// The profiles and the services of each.
@@ -71,6 +106,8 @@ pub struct EngineState {
     pub backoff: Backoff,
     /// The fingerprint under which a failure or throttle is recorded, by the key that it stopped.
     pub refusals: Mutex<HashMap<TokenKey, Fingerprint>>,
+    /// The configured secrets whose rejection is being recorded.
+    pub refusing: Turns,
     /// The package that a link opens, by the link's key.
     pub aliases: RwLock<HashMap<TokenKey, TokenKey>>,
     /// Whether the session is closing.
@@ -117,6 +154,7 @@ impl EngineState {
             stats: Stats::default(),
             backoff: Backoff::default(),
             refusals: Mutex::default(),
+            refusing: Turns::default(),
             aliases: RwLock::default(),
             closed: AtomicBool::new(false),
             blocked: Mutex::default(),
