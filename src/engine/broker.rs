@@ -22,6 +22,7 @@ use crate::model::key::{Access, ResourceKind, TokenKey};
 use crate::model::request::{Cancel, Request};
 use crate::model::token::Token;
 use crate::ports::service::{FoundToken, RequiredAccess};
+use crate::ports::wait_budget::WaitBudget;
 
 /// The maximum number of background refreshes that run at the same time.
 const MAX_BACKGROUND_REFRESHES: usize = 4;
@@ -122,9 +123,11 @@ impl Broker {
         request: &Request,
         present: Option<CachedToken>,
     ) -> Result<Token> {
+        let deadline = Instant::now() + request.timeout.unwrap_or(self.state.timeout);
+        let _budget = WaitBudget::begin(Some(deadline));
         let mut acquisition =
             Acquisition::of_request(&self.state, bound, resolved, request, present.as_ref())?;
-        let outcome = self.try_once(bound, resolved, &mut acquisition, request);
+        let outcome = self.try_once(bound, resolved, &mut acquisition, request, deadline);
         let Err(error) = outcome else {
             return outcome;
         };
@@ -184,6 +187,7 @@ impl Broker {
         resolved: &ResolvedResource<'_>,
         acquisition: &mut Acquisition,
         request: &Request,
+        deadline: Instant,
     ) -> Result<Token> {
         if let Some(token) = self.stored_for(bound, resolved, acquisition, request) {
             if freshness::lasts(token.meta(), request.min_valid, self.state.now_us(bound)) {
@@ -198,24 +202,43 @@ impl Broker {
         {
             return Err(error);
         }
-        match self.flights.join(&acquisition.key) {
-            // A configured secret needs no network, so the caller's own thread reads it. A secret
-            // from a plugin may block, so a worker thread reads it.
-            Joined::Leader(flight)
-                if acquisition.key.resource_kind == ResourceKind::Key
-                    && !uses_plugin_secrets(bound) =>
+        loop {
+            let outcome = match self.flights.join(&acquisition.key) {
+                // A configured secret needs no network, so the caller's own thread reads it. A
+                // secret from a plugin may block, so a worker thread reads it.
+                Joined::Leader(flight)
+                    if acquisition.key.resource_kind == ResourceKind::Key
+                        && !uses_plugin_secrets(bound) =>
+                {
+                    return self.run(acquisition, &flight);
+                }
+                Joined::Leader(flight) => {
+                    self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
+                    return self.wait(bound, &acquisition.key, &flight, request, deadline);
+                }
+                Joined::Follower(flight) => {
+                    self.state.stats.waits.fetch_add(1, Ordering::Relaxed);
+                    self.wait(bound, &acquisition.key, &flight, request, deadline)
+                }
+            };
+            // The flight of another caller waits only as long as that caller does.
+            let is_busy = |error: &Error| error.kind == ErrorKind::Busy;
+            if !outcome.as_ref().is_err_and(is_busy)
+                || Instant::now() >= deadline
+                || self.state.closed.load(Ordering::Acquire)
+                || self.is_served(bound, acquisition)
             {
-                self.run(acquisition, &flight)
-            }
-            Joined::Leader(flight) => {
-                self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
-                self.wait(bound, &acquisition.key, &flight, request)
-            }
-            Joined::Follower(flight) => {
-                self.state.stats.waits.fetch_add(1, Ordering::Relaxed);
-                self.wait(bound, &acquisition.key, &flight, request)
+                return outcome;
             }
         }
+    }
+
+    /// Returns whether an unexpired cached token lasts as long as the request needs.
+    fn is_served(&self, bound: &BoundService, acquisition: &Acquisition) -> bool {
+        let now_us = self.state.now_us(bound);
+        Persistence::new(&self.state, bound)
+            .cached(&acquisition.key)
+            .is_some_and(|hit| freshness::lasts(hit.token.meta(), acquisition.min_valid, now_us))
     }
 
     /// Returns the stored token for a resource. Tries the acceptable access levels in order, and
@@ -253,7 +276,7 @@ impl Broker {
         None
     }
 
-    /// Waits for a flight until the request's timeout. The timeout error names the cause of the
+    /// Waits for a flight until the request's deadline. The timeout error names the cause of the
     /// delay if it is known: a lock, a secret source or a plugin.
     fn wait(
         &self,
@@ -261,11 +284,9 @@ impl Broker {
         key: &TokenKey,
         flight: &Arc<Flight<Token>>,
         request: &Request,
+        deadline: Instant,
     ) -> Result<Token> {
-        let outcome = flight.wait(
-            Instant::now() + request.timeout.unwrap_or(self.state.timeout),
-            &request.cancel,
-        );
+        let outcome = flight.wait(deadline, &request.cancel);
         outcome.map_err(|error| match error.kind {
             ErrorKind::Timeout => self
                 .state

@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::accounts::BoundService;
 use crate::engine::acquisition::Acquisition;
@@ -21,7 +21,11 @@ use crate::model::key::{ResourceKind, TokenKey};
 use crate::model::token::Token;
 use crate::ports::service::{Acquired, TokenSpec};
 use crate::ports::store::{Record, RecordLock, Turn};
+use crate::ports::wait_budget::WaitBudget;
 use crate::secret::Secret;
+
+/// How long a flight waits for a stopped process until its messages say that it is stopped.
+const NAME_STOPPED_AFTER: Duration = Duration::from_secs(2);
 
 /// Fetches one token.
 pub struct Fetch<'a> {
@@ -74,6 +78,7 @@ impl<'a> Fetch<'a> {
     /// until the deadline. If the cache has an unexpired token that lasts as long as the request
     /// needs, the wait ends at once with this error, and the caller returns the cached token.
     pub fn run(&self) -> Result<Token> {
+        let _budget = WaitBudget::begin(None);
         let key = &self.acquisition.key;
         let began_us = self.state.clock.now_us();
         let lock = match self.wait_for_lock()? {
@@ -146,35 +151,44 @@ impl<'a> Fetch<'a> {
 
     fn ask_for_lock(&self, scope: u64) -> Result<LockOutcome> {
         let acquisition = self.acquisition;
-        let deadline = Instant::now()
+        let began = Instant::now();
+        let deadline = began
             + self
                 .state
                 .timeout
                 .max(acquisition.caller_timeout.unwrap_or_default());
         let stale = acquisition.stale_generation.unwrap_or(0);
         let mut above = stale.max(acquisition.seen_generation);
+        let mut is_stopped_named = false;
         loop {
-            let (holder, retry_after) = match self.state.store.turn(&acquisition.key, above)? {
-                Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),
-                Turn::Newer(record) => {
-                    // If this record has no fresh token, try the lock again. From now on, the store
-                    // must report only records with a later generation.
-                    above = record.generation;
-                    let record = self.tokens.usable(&acquisition.key, *record);
-                    match self.find_newer(Some(&record)) {
-                        Some(token) => return Ok(LockOutcome::AlreadyFetched(token)),
-                        None => continue,
+            let (holder, is_stopped, retry_after) =
+                match self.state.store.turn(&acquisition.key, above)? {
+                    Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),
+                    Turn::Newer(record) => {
+                        // If this record has no fresh token, try the lock again. From now on, the
+                        // store must report only records with a later generation.
+                        above = record.generation;
+                        let record = self.tokens.usable(&acquisition.key, *record);
+                        match self.find_newer(Some(&record)) {
+                            Some(token) => return Ok(LockOutcome::AlreadyFetched(token)),
+                            None => continue,
+                        }
                     }
-                }
-                Turn::Held {
-                    holder,
-                    retry_after,
-                } => (holder, retry_after),
-            };
+                    Turn::Held {
+                        holder,
+                        is_stopped,
+                        retry_after,
+                    } => (holder, is_stopped, retry_after),
+                };
             if let Some(token) = self.find_while_held() {
                 return Ok(LockOutcome::AlreadyFetched(token));
             }
-            let error = busy(&acquisition.key, holder);
+            let is_stopped = is_stopped && began.elapsed() >= NAME_STOPPED_AFTER;
+            let error = busy(&acquisition.key, holder, is_stopped);
+            if is_stopped && !is_stopped_named {
+                is_stopped_named = true;
+                log::write(Level::Warn, format_args!("{error}"));
+            }
             self.state.blocked.lock().insert(scope, error.clone());
             if self.is_served() || Instant::now() >= deadline || !self.state.pause(retry_after) {
                 return Err(error);
@@ -319,12 +333,16 @@ impl<'a> Fetch<'a> {
 }
 
 /// Builds the error for a caller that cannot wait any longer for another process.
-fn busy(key: &TokenKey, holder: Option<String>) -> Error {
+fn busy(key: &TokenKey, holder: Option<String>, is_stopped: bool) -> Error {
     let who = holder.unwrap_or_else(|| "another process".to_owned());
-    Error::new(
-        ErrorKind::Busy,
+    let message = if is_stopped {
+        format!(
+            "cannot fetch the token for {key}: {who} is fetching it, but is stopped; continue it with `kill -CONT`, or end it"
+        )
+    } else {
         format!(
             "timed out waiting for {who} to fetch the token for {key}; retry, or check that process"
-        ),
-    )
+        )
+    };
+    Error::new(ErrorKind::Busy, message)
 }

@@ -3,3 +3,4 @@
 pub mod http;
 pub mod service;
 pub mod store;
+pub mod wait_budget;

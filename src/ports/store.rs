@@ -123,6 +123,8 @@ pub enum Turn {
     Held {
         /// The holder as messages name it, such as `process 123`, if known.
         holder: Option<String>,
+        /// Whether the holder is known to be stopped, so that it can't release the lock.
+        is_stopped: bool,
         /// When to ask again.
         retry_after: Duration,
     },

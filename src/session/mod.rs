@@ -30,6 +30,7 @@ use crate::plugin::Plugins;
 use crate::ports::http::Http;
 use crate::ports::service::{Acquired, Agent, AgentSession, Context};
 use crate::ports::store::Reach;
+use crate::ports::wait_budget::WaitBudget;
 use crate::secret::Secret;
 use crate::secret_sources;
 use crate::stores;
@@ -356,6 +357,7 @@ impl Session {
     /// [`ErrorKind::NotConfigured`] if the e-mail address or the password is neither given nor set;
     /// the errors of the service.
     pub fn masv_login(&self, email: Option<Secret>, password: Option<Secret>) -> Result<Token> {
+        let _budget = WaitBudget::begin(None);
         let (number, bound) = self.service(|bound| bound.service.name() == "masv", "masv")?;
         let context = self.service_context(number, true);
         let (email, password) = given_or_set(&context, email, password)?;
@@ -426,6 +428,7 @@ impl Session {
         explicit: bool,
         call: impl FnOnce(&dyn Agent, &dyn Context) -> Result<AgentSession>,
     ) -> Result<AgentSession> {
+        let _budget = WaitBudget::begin(None);
         let (number, bound) = self.service(|bound| bound.service.agent().is_some(), "agent")?;
         let agent = bound.service.agent().ok_or_else(|| no_service("agent"))?;
         call(agent, &self.service_context(number, explicit))
@@ -437,6 +440,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Store`] if the store cannot be written.
     pub fn reject(&self, token: &Token) -> Result<()> {
+        let _budget = WaitBudget::begin(None);
         persistence::reject(&self.broker.state, token)
     }
 
@@ -448,6 +452,7 @@ impl Session {
     /// the resource.
     pub fn adopt(&self, resource: &str, value: Secret, expires_unix_s: Option<i64>) -> Result<()> {
         let state = &self.broker.state;
+        let _budget = WaitBudget::begin(None);
         self.lookup().at(resource, |resolved, bound| {
             let mut found = bound.service.adopt(&resolved.target, value)?;
             found.new_token.expires_unix_s = expires_unix_s.or(found.new_token.expires_unix_s);
@@ -492,6 +497,7 @@ impl Session {
     /// Returns the errors of resolving the resource; [`ErrorKind::Store`] if the store cannot be
     /// written.
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
+        let _budget = WaitBudget::begin(None);
         self.lookup()
             .token_of_value(resource, value)?
             .map_or(Ok(()), |token| self.reject(&token))
@@ -504,6 +510,7 @@ impl Session {
     /// [`ErrorKind::Store`] if the store cannot be written; the errors of resolving the resource.
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
         let state = &self.broker.state;
+        let _budget = WaitBudget::begin(None);
         let Some(resource) = resource else {
             state.cache.clear();
             state.aliases.write().clear();

@@ -179,6 +179,7 @@ impl Store for MemoryStore {
         if records.locked.contains_key(key) {
             return Ok(Turn::Held {
                 holder: Some(format!("process {}", std::process::id())),
+                is_stopped: false,
                 retry_after: RETRY_AFTER,
             });
         }

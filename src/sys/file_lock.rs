@@ -222,8 +222,17 @@ pub struct HeldLock {
 pub enum TryLock {
     /// The caller now holds the lock.
     Acquired(HeldLock),
-    /// Another process or thread holds the lock. The number is the process id, if known.
-    Busy(Option<u32>),
+    /// Another process or thread holds the lock.
+    Busy(Option<Holder>),
+}
+
+/// The process that holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// Whether it was stopped by a signal, so that it can't release the lock.
+    pub is_stopped: bool,
 }
 
 impl FileLocks {
@@ -273,7 +282,10 @@ impl FileLocks {
             return Err(Error::other("the lock file belongs to the parent process"));
         }
         if !self.held.lock().insert(id) {
-            return Ok(TryLock::Busy(Some(std::process::id())));
+            return Ok(TryLock::Busy(Some(Holder {
+                pid: std::process::id(),
+                is_stopped: false,
+            })));
         }
         // Dropping this value takes the id out of the table.
         let mut lock = HeldLock {
@@ -331,14 +343,18 @@ impl FileLocks {
     }
 
     /// Returns the process that took a lock last, if it still runs.
-    fn holder(&self, id: LockId) -> Option<u32> {
+    fn holder(&self, id: LockId) -> Option<Holder> {
         let mut hint = [0; HINT_LEN];
         self.main.file.read_exact_at(&mut hint, id.hint_at()).ok()?;
         let mut words = std::str::from_utf8(&hint).ok()?.split_whitespace();
         let (number, pid, start) = (words.next()?, words.next()?, words.next()?);
         let (pid, start): (u32, u64) = (pid.parse().ok()?, start.parse().ok()?);
         let is_same = u32::from_str_radix(number, 16).ok()? == id.0;
-        (is_same && start == process::start_time(pid)).then_some(pid)
+        let facts = process::facts(pid);
+        (is_same && start == facts.start_time).then_some(Holder {
+            pid,
+            is_stopped: facts.is_stopped,
+        })
     }
 }
 
@@ -443,9 +459,9 @@ mod tests {
             let TryLock::Acquired(held) = try_lock(&locks, dir.path(), id) else {
                 panic!("nobody has it")
             };
-            let own = Some(std::process::id());
-            assert!(matches!(try_lock(&locks, dir.path(), id), TryLock::Busy(pid) if pid == own));
-            assert!(matches!(try_lock(&other, dir.path(), id), TryLock::Busy(pid) if pid == own));
+            let own = |holder: Option<Holder>| holder.map(|it| it.pid) == Some(std::process::id());
+            assert!(matches!(try_lock(&locks, dir.path(), id), TryLock::Busy(pid) if own(pid)));
+            assert!(matches!(try_lock(&other, dir.path(), id), TryLock::Busy(pid) if own(pid)));
             assert!(is_free(&locks, dir.path(), neighbour));
             assert!(is_free(&other, dir.path(), LockId::new(3, 7)));
             assert!(

@@ -205,21 +205,33 @@ pub fn keep_out_of_core_files() {
     }
 }
 
-/// Returns when a process started, in clock ticks since the machine booted. Returns 0 if it does not
-/// exist or this is not known. Together with the id, the time identifies a process.
-pub fn start_time(pid: u32) -> u64 {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return 0;
-    };
-    // The second field is the program's name in parentheses, and may contain spaces. The start time
-    // is field 22.
-    stat.rsplit_once(')')
-        .and_then(|(_, fields)| fields.split_whitespace().nth(19)?.parse().ok())
-        .unwrap_or(0)
+/// What the kernel says about a process.
+#[derive(Default)]
+pub struct ProcessFacts {
+    /// When the process started, in clock ticks since the machine booted, or 0 if this is not known.
+    /// Together with the id, the time identifies a process.
+    pub start_time: u64,
+    /// Whether a signal such as SIGSTOP has stopped the process.
+    pub is_stopped: bool,
 }
 
-/// Returns when this process started, as [`start_time`] does.
+/// Returns the facts of a process. If it does not exist, or they are not known, returns the default.
+pub fn facts(pid: u32) -> ProcessFacts {
+    let read = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the program's name in parentheses, and may contain spaces. The state
+        // is field 3, and the start time is field 22.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        Some(ProcessFacts {
+            is_stopped: fields.next()? == "T",
+            start_time: fields.nth(18)?.parse().ok()?,
+        })
+    };
+    read().unwrap_or_default()
+}
+
+/// Returns when this process started, as [`ProcessFacts::start_time`] says.
 pub fn own_start_time() -> u64 {
     static OWN: PerProcess<u64> = PerProcess::new();
-    *OWN.get_or_init(|| start_time(std::process::id()))
+    *OWN.get_or_init(|| facts(std::process::id()).start_time)
 }

@@ -23,6 +23,7 @@ mod other_users;
 mod permissions;
 mod power_cuts;
 mod processes;
+mod stopped_holders;
 mod stress;
 mod syscalls;
 mod turns;

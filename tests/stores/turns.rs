@@ -71,6 +71,7 @@ fn a_turn_gives_the_lock_the_holder_or_a_newer_record() {
     assert_eq!(lock.record().map(intact_generation), Some(7));
     let Turn::Held {
         holder,
+        is_stopped: false,
         retry_after,
     } = turn(7)
     else {

@@ -92,6 +92,16 @@ fn runs_its_task() {
         ["store", count] => store_many(count.parse().unwrap()),
         ["load"] => load(),
         ["hold"] => hold(),
+        ["hold-byte", path, space, number] => hold_byte(
+            Path::new(path),
+            LockId::new(space.parse().unwrap(), number.parse().unwrap()),
+        ),
+        ["timed", call, resource] => timed(call, resource),
+        ["get", resource, "short", short_ms, "long", long_ms] => get_short_and_long(
+            resource,
+            short_ms.parse().unwrap(),
+            long_ms.parse().unwrap(),
+        ),
         ["fork"] => fork(),
         ["fork-and-lock", round] => fork_and_lock(round),
         ["take"] => take(),
@@ -554,6 +564,59 @@ fn hold() {
         panic!("somebody else has the lock")
     };
     wait();
+}
+
+/// Holds one lock of a lock file until the end.
+fn hold_byte(path: &Path, id: LockId) {
+    let locks = open_locks(path).unwrap();
+    let outcome = locks.try_lock(id, |_| unreachable!("it locks bytes"));
+    assert!(matches!(outcome, Ok(TryLock::Acquired(_))));
+    let _held = outcome;
+    wait();
+}
+
+/// Gets a token, and then reports how long another call for it takes.
+fn timed(call: &str, resource: &str) {
+    let session = session();
+    let token = session.token(resource).unwrap();
+    wait();
+    let began = Instant::now();
+    let outcome = match call {
+        "hits" => (0..1000).try_for_each(|_| session.token(resource).map(drop)),
+        "reject" => session.reject(&token),
+        "forget" => session.forget(Some(resource)),
+        _ => panic!("no call {call}"),
+    };
+    let took = began.elapsed();
+    let error = outcome.err().map(|error| error.to_string());
+    report(&format!("took {} us {error:?}", took.as_micros()));
+}
+
+/// Two callers with these timeouts wait for one flight.
+fn get_short_and_long(resource: &str, short_ms: u64, long_ms: u64) {
+    let session = session();
+    wait();
+    let ask = |ms| {
+        let request = Request {
+            timeout: Some(Duration::from_millis(ms)),
+            ..Request::new(resource)
+        };
+        let began = Instant::now();
+        let kind = session.token_for(&request).err().map(|error| error.kind);
+        report(&format!(
+            "{kind:?} after {} ms",
+            began.elapsed().as_millis()
+        ));
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| ask(short_ms));
+        scope.spawn(|| {
+            while session.stats().flights == 0 {
+                std::thread::yield_now();
+            }
+            ask(long_ms);
+        });
+    });
 }
 
 /// Leaves a child behind that lives on, and ends without a word while it holds the lock.

@@ -137,6 +137,7 @@ impl Store for FileStore {
             Some(LockAttempt::Busy(holder)) => {
                 return Ok(Turn::Held {
                     holder: lock::holder_text(holder),
+                    is_stopped: holder.is_some_and(|holder| holder.is_stopped),
                     retry_after: lock::flight_retry_delay(),
                 });
             }
@@ -185,7 +186,7 @@ impl Store for FileStore {
             .location()
             .map_or(Ok(()), sealed_file::clear)
             .and(cleared_fallback);
-        self.files.store.close();
+        self.files.store.reset();
         self.files.reset_warning();
         outcome
     }
@@ -214,7 +215,12 @@ impl Store for FileStore {
         if let Some(fingerprints) = self.fingerprints.get() {
             return fingerprints;
         }
-        let fingerprints = match self.files.store.for_writing() {
+        // A store that exists needs no lock for this.
+        let store = match self.files.store.for_reading() {
+            Ok(Some(store)) => Ok(store),
+            _ => self.files.store.for_writing(),
+        };
+        let fingerprints = match store {
             Ok(store) => Fingerprinter::new(&*store.keys.fingerprint_key),
             Err(error) => {
                 self.files.warn(&error);

@@ -2,14 +2,15 @@
 //!
 //! A process holds the flight lock of a record while it fetches the token. A caller tries a flight
 //! lock and never waits for it. A process holds the write lock of a file while it writes that one
-//! file. Callers wait for a write lock. Each record and each failure has locks of its own, so
-//! callers that use different ones don't wait for each other.
+//! file. Callers wait for a write lock, at most 500 ms in one call. Each record and each failure has
+//! locks of its own, so callers that use different ones don't wait for each other.
 //!
 //! Each kind of resource has its own space of flight locks. Rationale: to fetch a package's token,
 //! a process may also have to fetch the user's token. It then holds both locks. Two records of one
 //! kind may share a lock. This is rare, except where locks are `flock`s. If records of different
 //! kinds could share a lock too, the process would wait for itself.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -19,9 +20,10 @@ use std::time::{Duration, Instant};
 use super::private_dir::io_error;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::ResourceKind;
+use crate::ports::wait_budget;
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_facts::FileFacts;
-use crate::sys::file_lock::{FileLocks, HeldLock, LockId, TryLock};
+use crate::sys::file_lock::{FileLocks, HeldLock, Holder, LockId, TryLock};
 
 /// The lock file in the store's directory.
 pub(super) const LOCK_FILE: &str = "lock";
@@ -29,8 +31,6 @@ pub(super) const LOCK_FILE: &str = "lock";
 pub(super) const CREATION: LockId = LockId::new(0, 0);
 /// The space of write locks. The flight locks of a kind of resource are in the space of its number.
 const WRITE_SPACE: u8 = 32;
-/// The longest time that a caller waits for a write lock.
-const MAX_WRITE_WAIT: Duration = Duration::from_secs(5);
 
 /// Returns the flight lock of a record. `name` is the name of its file.
 pub(super) fn flight(resource_kind: ResourceKind, name: &str) -> LockId {
@@ -62,8 +62,8 @@ pub(super) struct Locks<'a> {
 pub(super) enum LockAttempt {
     /// The caller now holds this lock.
     Acquired(HeldLock),
-    /// Another process or thread holds the lock. The number is its process id, if known.
-    Busy(Option<u32>),
+    /// Another process or thread holds the lock.
+    Busy(Option<Holder>),
 }
 
 /// Opens a lock file. Creates it if it does not exist.
@@ -128,34 +128,76 @@ impl<'a> Locks<'a> {
         }
     }
 
-    /// Waits at most 5 s for a write lock or another lock that processes hold only briefly.
+    /// Waits for a write lock or another lock that processes hold only briefly, as long as the
+    /// call's [`wait_budget`] permits.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if the lock file can't be used, or if the wait times out. The error
     /// message then names the holder.
     pub(super) fn acquire(&self, id: LockId) -> Result<HeldLock> {
-        let deadline = Instant::now() + MAX_WRITE_WAIT;
+        let Ok(lock) = self.acquire_unless(id, || None::<Infallible>)?;
+        Ok(lock)
+    }
+
+    /// Waits for a lock as [`Locks::acquire`] does. If another process holds the lock, and `done`
+    /// returns a value, the lock is not needed, and that value is returned as the inner error.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Locks::acquire`].
+    pub(super) fn acquire_unless<T>(
+        &self,
+        id: LockId,
+        done: impl Fn() -> Option<T>,
+    ) -> Result<std::result::Result<HeldLock, T>> {
+        wait_budget::spend(|until| self.wait_until(until, id, done))
+    }
+
+    fn wait_until<T>(
+        &self,
+        until: Instant,
+        id: LockId,
+        done: impl Fn() -> Option<T>,
+    ) -> Result<std::result::Result<HeldLock, T>> {
+        let began = Instant::now();
         loop {
             let holder = match self.try_acquire(id)? {
-                LockAttempt::Acquired(lock) => return Ok(lock),
+                LockAttempt::Acquired(lock) => return Ok(Ok(lock)),
                 LockAttempt::Busy(holder) => holder,
             };
-            if Instant::now() >= deadline {
-                let message = format!(
-                    "timed out waiting for the lock {}, held by {}; retry, or check that process",
-                    self.path.display(),
-                    holder_text(holder).unwrap_or_else(|| "another process".to_owned())
-                );
-                return Err(Error::new(ErrorKind::Store, message));
+            if let Some(done) = done() {
+                return Ok(Err(done));
             }
-            std::thread::sleep(write_retry_delay());
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(self.timed_out(holder));
+            }
+            std::thread::sleep(write_retry_delay(began.elapsed()).min(left));
         }
+    }
+
+    fn timed_out(&self, holder: Option<Holder>) -> Error {
+        let (who, remedy) = match holder {
+            Some(Holder {
+                pid,
+                is_stopped: true,
+            }) => (
+                format!("process {pid}, which is stopped"),
+                format!("continue it with `kill -CONT {pid}`, or end it"),
+            ),
+            holder => (
+                holder_text(holder).unwrap_or_else(|| "another process".to_owned()),
+                "retry, or check that process".to_owned(),
+            ),
+        };
+        let path = self.path.display();
+        let message = format!("timed out waiting for the lock {path}, held by {who}; {remedy}");
+        Error::new(ErrorKind::Store, message)
     }
 }
 
 /// Returns how messages name the holder of a lock.
-pub(super) fn holder_text(holder: Option<u32>) -> Option<String> {
-    holder.map(|pid| format!("process {pid}"))
+pub(super) fn holder_text(holder: Option<Holder>) -> Option<String> {
+    holder.map(|holder| format!("process {}", holder.pid))
 }
 
 /// Returns the delay before a flight lock is tried again: random, from 1 to 10 ms.
@@ -163,8 +205,10 @@ pub(super) fn flight_retry_delay() -> Duration {
     Duration::from_micros(1_000 + u64::from(getrandom::u32().unwrap_or(4_000) % 9_000))
 }
 
-/// Returns the delay before the next try: random, and shorter than a write takes. Rationale: while
-/// a process waits longer between tries, other processes get the lock before it again and again.
-fn write_retry_delay() -> Duration {
-    Duration::from_micros(500 + u64::from(getrandom::u32().unwrap_or(400) % 2_500))
+/// Returns the delay before the next try: random, shorter than a write takes, and shorter still the
+/// longer the caller has waited. Rationale: while a process waits longer between tries, other
+/// processes get the lock before it again and again, and its time runs out.
+fn write_retry_delay(waited: Duration) -> Duration {
+    let delay = Duration::from_micros(500 + u64::from(getrandom::u32().unwrap_or(400) % 2_500));
+    delay / (1 + u32::try_from(waited.as_millis() / 50).unwrap_or(u32::MAX - 1))
 }

@@ -178,7 +178,7 @@ pub(super) fn open_or_create(location: &Location) -> Result<OpenStore> {
     create_dirs(&dir, location)?;
     let keys = match read_label(&dir, location)? {
         Label::KeyId(id) => labelled_keys(&id, &dir, location)?,
-        _ => create_label(&dir, location)?,
+        label => create_label(&dir, location, &label)?,
     };
     Ok(OpenStore::new(dir, location, keys, true))
 }
@@ -222,10 +222,20 @@ fn create_dirs(dir: &Dir, location: &Location) -> Result<()> {
 }
 
 /// Creates the master key if it is missing, and then the label that names it. Clears a store of
-/// version 1 first.
-fn create_label(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
+/// version 1 first. `seen` is the label that was found before.
+///
+/// Who saw no label stops waiting as soon as another process has written one. Who saw a label of
+/// version 1 waits for the lock, because that process still clears the store.
+fn create_label(dir: &Dir, location: &Location, seen: &Label) -> Result<DerivedKeys> {
     let locks = Locks::open(dir, &location.dir, LOCK_FILE)?;
-    let _lock = locks.acquire(lock::CREATION)?;
+    let created_meanwhile = || match read_label(dir, location) {
+        Ok(Label::KeyId(id)) if !matches!(seen, Label::Old) => Some(id),
+        _ => None,
+    };
+    let _lock = match locks.acquire_unless(lock::CREATION, created_meanwhile)? {
+        Ok(lock) => lock,
+        Err(id) => return labelled_keys(&id, dir, location),
+    };
     let label = read_label(dir, location)?;
     if let Label::KeyId(id) = label {
         return labelled_keys(&id, dir, location);
