@@ -78,9 +78,14 @@ impl LazyStore {
     /// # Errors
     /// Returns the errors of [`open_for_reading`].
     pub(super) fn for_reading(&self) -> Result<Option<Arc<OpenStore>>> {
+        if let Some(store) = &*self.open.lock() {
+            return Ok(Some(Arc::clone(store)));
+        }
+        // This may read the keyring, so it holds no mutex.
+        let opened = open_for_reading(self.location()?)?.map(Arc::new);
         let mut open = self.open.lock();
         if open.is_none() {
-            *open = open_for_reading(self.location()?)?.map(Arc::new);
+            *open = opened;
         }
         Ok(open.clone())
     }
