@@ -120,6 +120,14 @@ impl Backoff {
         }
     }
 
+    /// Returns whether a token of a key was rejected that is of this generation or a later one.
+    pub fn is_rejected(&self, key: &TokenKey, generation: u64) -> bool {
+        let states = self.0.lock();
+        states
+            .get(key)
+            .is_some_and(|state| state.last_rejected_generation >= generation)
+    }
+
     /// Records when another process fetched a token of a key in place of a rejected one.
     pub fn replaced(&self, key: &TokenKey, at_us: i64) {
         let mut states = self.0.lock();

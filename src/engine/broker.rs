@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::engine::accounts::{Accounts, BoundService, ResolvedResource};
 use crate::engine::acquisition::{Acquisition, accesses};
@@ -12,6 +12,7 @@ use crate::engine::cache::entry::CachedToken;
 use crate::engine::fetch::Fetch;
 use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
+use crate::engine::saves::MAX_SAVE_AT_END;
 use crate::engine::service_context::Prerequisites;
 use crate::engine::single_flight::{self, Flight, Joined, SingleFlight};
 use crate::engine::state::{EngineParts, EngineState};
@@ -28,8 +29,8 @@ use crate::ports::wait_budget::WaitBudget;
 const MAX_BACKGROUND_REFRESHES: usize = 4;
 /// The minimum time between two background refreshes of the same token.
 const BACKGROUND_GRACE_US: i64 = 30_000_000;
-/// How long [`Broker::close`] waits for running flights.
-const MAX_CLOSE: Duration = Duration::from_secs(1);
+/// The number of exchange timeouts after which a flight stops waiting for another flight.
+const MAX_TIMEOUTS: u32 = 10;
 
 /// The engine's entry point.
 pub struct Broker {
@@ -77,10 +78,12 @@ impl Broker {
         })
     }
 
-    /// Ends HTTP exchanges and retry pauses, then waits at most 1 s for the worker threads.
+    /// Ends HTTP exchanges and retry pauses, then waits at most 500 ms for the worker threads, which
+    /// includes the saves that they run.
     pub fn close(&self) {
         self.state.close();
-        self.workers.wait_idle(MAX_CLOSE);
+        self.workers.wait_idle(MAX_SAVE_AT_END);
+        self.state.saves.abandon();
     }
 
     /// Returns the number of tokens that are being fetched.
@@ -213,15 +216,17 @@ impl Broker {
                     return self.run(acquisition, &flight);
                 }
                 Joined::Leader(flight) => {
+                    self.state.stats.flights.fetch_add(1, Ordering::Relaxed);
                     self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
-                    return self.wait(bound, &acquisition.key, &flight, request, deadline);
+                    self.wait(bound, acquisition, &flight, request, deadline)
                 }
                 Joined::Follower(flight) => {
                     self.state.stats.waits.fetch_add(1, Ordering::Relaxed);
-                    self.wait(bound, &acquisition.key, &flight, request, deadline)
+                    self.wait(bound, acquisition, &flight, request, deadline)
                 }
             };
-            // The flight of another caller waits only as long as that caller does.
+            // The flight of another caller waits only as long as that caller does. A token may also
+            // have been rejected before its flight ended.
             let is_busy = |error: &Error| error.kind == ErrorKind::Busy;
             if !outcome.as_ref().is_err_and(is_busy)
                 || Instant::now() >= deadline
@@ -281,38 +286,36 @@ impl Broker {
     fn wait(
         &self,
         bound: &BoundService,
-        key: &TokenKey,
+        acquisition: &Acquisition,
         flight: &Arc<Flight<Token>>,
         request: &Request,
         deadline: Instant,
     ) -> Result<Token> {
-        let outcome = flight.wait(deadline, &request.cancel);
+        let tokens = Persistence::new(&self.state, bound);
+        let outcome = flight.wait_or_take(deadline, &request.cancel, &|token, is_taken| {
+            tokens.take_unsaved(acquisition, token, is_taken)
+        });
+        let key = &acquisition.key;
         outcome.map_err(|error| match error.kind {
-            ErrorKind::Timeout => self
-                .state
-                .blocked
-                .lock()
-                .get(&key.scope.fingerprint())
-                .cloned()
-                .unwrap_or_else(|| {
-                    let why = bound
-                        .service
-                        .stalled()
-                        .map(|why| format!(": {why}"))
-                        .unwrap_or_default();
-                    Error::new(
-                        ErrorKind::Timeout,
-                        format!("timed out waiting for the token for {key}{why}; retry, or set a longer timeout"),
-                    )
-                }),
+            ErrorKind::Timeout => self.state.blocked_by(key).unwrap_or_else(|| {
+                let why = bound
+                    .service
+                    .stalled()
+                    .map(|why| format!(": {why}"))
+                    .unwrap_or_default();
+                Error::new(
+                    ErrorKind::Timeout,
+                    format!("timed out waiting for the token for {key}{why}; retry, or set a longer timeout"),
+                )
+            }),
             _ => error,
         })
     }
 
     /// Runs a flight on the calling thread.
-    fn run(&self, acquisition: &Acquisition, flight: &Flight<Token>) -> Result<Token> {
+    fn run(self: &Arc<Self>, acquisition: &Acquisition, flight: &Flight<Token>) -> Result<Token> {
         self.flights.run(&acquisition.key, flight, || {
-            Fetch::new(&self.state, self, acquisition).run()
+            Fetch::new(&self.state, self, acquisition).run(flight)
         })
     }
 
@@ -323,7 +326,6 @@ impl Broker {
         flight: Arc<Flight<Token>>,
         after: impl FnOnce() + Send + 'static,
     ) {
-        self.state.stats.flights.fetch_add(1, Ordering::Relaxed);
         let broker = Arc::clone(self);
         self.workers.run(move || {
             // The waiting callers read the outcome from the flight.
@@ -376,6 +378,7 @@ impl Broker {
         match self.flights.join(&acquisition.key) {
             Joined::Leader(flight) => {
                 state.stats.background.fetch_add(1, Ordering::Relaxed);
+                state.stats.flights.fetch_add(1, Ordering::Relaxed);
                 self.run_on_thread(acquisition, flight, done);
             }
             Joined::Follower(_) => done(),
@@ -383,8 +386,9 @@ impl Broker {
     }
 }
 
-impl Prerequisites for Broker {
-    /// Returns a cached token, or fetches one on the calling flight's thread.
+impl Prerequisites for Arc<Broker> {
+    /// Returns a cached token, or fetches one. Another thread fetches it, so that the calling flight
+    /// goes on before a slow save ends.
     fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token> {
         let bound = self.state.accounts.bound(account, service);
         let now_us = self.state.now_us(bound);
@@ -400,17 +404,19 @@ impl Prerequisites for Broker {
             stale_generation: hit.as_ref().map(|hit| hit.token.meta().generation),
             ..Acquisition::new(account, service, key)
         };
-        let outcome = match self.flights.join(&acquisition.key) {
-            Joined::Leader(flight) => self.run(&acquisition, &flight),
-            Joined::Follower(flight) => {
-                flight.wait(Instant::now() + self.state.timeout * 3, &Cancel::default())
+        let flight = match self.flights.join(&acquisition.key) {
+            Joined::Leader(flight) => {
+                self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
+                flight
             }
+            Joined::Follower(flight) => flight,
         };
-        let cached = || {
-            Persistence::new(&self.state, bound)
-                .cached(&acquisition.key)
-                .map(|hit| hit.token)
-        };
+        let tokens = Persistence::new(&self.state, bound);
+        let deadline = Instant::now() + self.state.timeout * MAX_TIMEOUTS;
+        let outcome = flight.wait_or_take(deadline, &Cancel::default(), &|token, is_taken| {
+            tokens.take_unsaved(&acquisition, token, is_taken)
+        });
+        let cached = || tokens.cached(&acquisition.key).map(|hit| hit.token);
         outcome.or_else(|error| cached().ok_or(error))
     }
 
@@ -425,7 +431,8 @@ impl Prerequisites for Broker {
         let key = (bound.scope.fingerprint(), name.to_owned());
         match self.listings.join(&key) {
             Joined::Follower(flight) => {
-                flight.wait(Instant::now() + self.state.timeout * 10, &Cancel::default())
+                let deadline = Instant::now() + self.state.timeout * MAX_TIMEOUTS;
+                flight.wait(deadline, &Cancel::default())
             }
             Joined::Leader(flight) => self.listings.run(&key, &flight, || {
                 let found = job()?;

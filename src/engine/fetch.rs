@@ -14,7 +14,8 @@ use crate::engine::acquisition::Acquisition;
 use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
 use crate::engine::service_context::{LockedFlight, Prerequisites, ServiceContext};
-use crate::engine::state::EngineState;
+use crate::engine::single_flight::Flight;
+use crate::engine::state::{Blocked, EngineState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::key::{ResourceKind, TokenKey};
@@ -71,13 +72,13 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Fetches the token.
+    /// Fetches the token. Offers it to the callers of `waiting` while it is being stored.
     ///
     /// # Errors
     /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock
     /// until the deadline. If the cache has an unexpired token that lasts as long as the request
     /// needs, the wait ends at once with this error, and the caller returns the cached token.
-    pub fn run(&self) -> Result<Token> {
+    pub fn run(&self, waiting: &Flight<Token>) -> Result<Token> {
         let _budget = WaitBudget::begin(None);
         let key = &self.acquisition.key;
         let began_us = self.state.clock.now_us();
@@ -114,9 +115,9 @@ impl<'a> Fetch<'a> {
             .renew_or_acquire(&context, &flight)
             .and_then(|fetched| match fetched {
                 Fetched::New(acquired) => {
-                    let stored = self
-                        .tokens
-                        .store_fetched(self.acquisition, acquired, flight.lock);
+                    let stored =
+                        self.tokens
+                            .store_fetched(self.acquisition, acquired, flight.lock, waiting);
                     self.tokens.note_unusable(key, stored.as_ref().err());
                     stored
                 }
@@ -143,13 +144,12 @@ impl<'a> Fetch<'a> {
     /// waiting at once if the cache holds an unexpired token that lasts as long as the request
     /// needs.
     fn wait_for_lock(&self) -> Result<LockOutcome> {
-        let scope = self.bound.scope.fingerprint();
-        let outcome = self.ask_for_lock(scope);
-        self.state.blocked.lock().remove(&scope);
+        let outcome = self.ask_for_lock();
+        self.state.blocked.lock().remove(&self.acquisition.key);
         outcome
     }
 
-    fn ask_for_lock(&self, scope: u64) -> Result<LockOutcome> {
+    fn ask_for_lock(&self) -> Result<LockOutcome> {
         let acquisition = self.acquisition;
         let began = Instant::now();
         let deadline = began
@@ -189,7 +189,11 @@ impl<'a> Fetch<'a> {
                 is_stopped_named = true;
                 log::write(Level::Warn, format_args!("{error}"));
             }
-            self.state.blocked.lock().insert(scope, error.clone());
+            let blocked = Blocked::By(error.clone());
+            self.state
+                .blocked
+                .lock()
+                .insert(acquisition.key.clone(), blocked);
             if self.is_served() || Instant::now() >= deadline || !self.state.pause(retry_after) {
                 return Err(error);
             }

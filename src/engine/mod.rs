@@ -36,6 +36,7 @@ pub mod fetch;
 pub mod freshness;
 pub mod negative_cache;
 pub mod persistence;
+pub mod saves;
 pub mod service_context;
 pub mod single_flight;
 pub mod state;

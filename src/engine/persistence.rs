@@ -1,6 +1,7 @@
 //! Looks up, stores and rejects the tokens of one service, in the cache and the store.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -10,6 +11,8 @@ use crate::engine::acquisition::{Acquisition, accesses, key_prefix, no_header, o
 use crate::engine::cache::entry::{CachedToken, RefreshTimes};
 use crate::engine::freshness;
 use crate::engine::negative_cache;
+use crate::engine::saves::MAX_SAVE_WAIT;
+use crate::engine::single_flight::Flight;
 use crate::engine::state::{self, EngineState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
@@ -337,30 +340,36 @@ impl<'a> Persistence<'a> {
 
     /// Stores the token of a flight, then caches it, as [`Persistence::store_acquired`] does. If
     /// another token was stored since the lock was granted, returns that token, and drops the token
-    /// of the flight.
+    /// of the flight. If the save takes longer than [`MAX_SAVE_WAIT`], the callers of the flight
+    /// take the token before the save ends.
     ///
     /// # Errors
-    /// Returns the errors of [`Persistence::store_acquired`].
+    /// Returns the errors of [`Persistence::store_acquired`]; [`ErrorKind::Busy`] if a caller that
+    /// took the token early has rejected or removed it.
     pub fn store_fetched(
         &self,
         acquisition: &Acquisition,
         acquired: Acquired,
         lock: &dyn RecordLock,
+        waiting: &Flight<Token>,
     ) -> Result<Token> {
-        self.store_under(acquisition, acquired, Some(lock))
+        self.store_under(acquisition, acquired, Some((lock, waiting)))
     }
 
     fn store_under(
         &self,
         acquisition: &Acquisition,
         acquired: Acquired,
-        lock: Option<&dyn RecordLock>,
+        flight: Option<(&dyn RecordLock, &Flight<Token>)>,
     ) -> Result<Token> {
         let Acquired {
             found,
             renewal,
             others,
         } = acquired;
+        let lock = flight.map(|(lock, _)| lock);
+        let mut is_taken = false;
+        let mut is_replaced = false;
         others.iter().for_each(|found| self.cache_found(found));
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
         let own_lock = lock.filter(|_| key == acquisition.key);
@@ -389,26 +398,29 @@ impl<'a> Persistence<'a> {
                 replaced_us: self.state.backoff.replaced_us(&key),
                 ..Record::default()
             };
+            let _running = self.state.saves.begin();
+            if let Some((_, waiting)) = flight {
+                waiting.offer(token.clone(), Instant::now() + MAX_SAVE_WAIT);
+            }
             let winner = self
                 .save(&key, &record, own_lock)
                 .filter(|_| own_lock.is_some());
+            if acquisition.key != key {
+                self.save_link(acquisition, &key, generation, lock);
+            }
+            is_taken = flight.is_some_and(|(_, waiting)| waiting.withdraw());
+            is_replaced = winner.is_some();
+            if is_taken && is_replaced {
+                self.state.cache.remove(&token.key(), generation);
+            }
             if let Some(token) = winner.and_then(|winner| self.adopt(acquisition, winner)) {
                 return Ok(token);
             }
         }
-        self.publish(&key, &token);
-        if acquisition.key != key {
-            let link = Record {
-                generation,
-                alias: Some(key.clone()),
-                ..Record::default()
-            };
-            // Another link record names the same package.
-            let _ = self.save(&acquisition.key, &link, lock);
-            self.state
-                .aliases
-                .write()
-                .insert(acquisition.key.clone(), key.clone());
+        if is_taken && !is_replaced {
+            self.check_not_dropped(&key, generation)?;
+        } else {
+            self.cache_acquired(acquisition, &key, &token);
         }
         log::write(
             Level::Info,
@@ -432,6 +444,82 @@ impl<'a> Persistence<'a> {
             ),
         );
         Some(token)
+    }
+
+    /// Saves the record of a link, which names the package that has the token.
+    fn save_link(
+        &self,
+        acquisition: &Acquisition,
+        package: &TokenKey,
+        generation: u64,
+        lock: Option<&dyn RecordLock>,
+    ) {
+        let link = Record {
+            generation,
+            alias: Some(package.clone()),
+            ..Record::default()
+        };
+        // If another record was stored meanwhile, it names the same package.
+        let _ = self.save(&acquisition.key, &link, lock);
+    }
+
+    /// Caches an acquired token, and which package a link opens.
+    fn cache_acquired(&self, acquisition: &Acquisition, key: &TokenKey, token: &Token) {
+        self.publish(key, token);
+        if acquisition.key != *key {
+            self.state
+                .aliases
+                .write()
+                .insert(acquisition.key.clone(), key.clone());
+        }
+    }
+
+    /// Takes a token that its flight is still saving, for a caller of that flight. The first caller
+    /// caches the token and sets `is_taken`. From then on, callers take only what is cached, so that
+    /// no caller gets the token after another one has rejected it. Returns `None` if the caller must
+    /// wait for the end of the flight.
+    pub fn take_unsaved(
+        &self,
+        acquisition: &Acquisition,
+        token: &Token,
+        is_taken: &mut bool,
+    ) -> Option<Token> {
+        if let Some(cached) = self.newer_in_cache(acquisition) {
+            return Some(cached);
+        }
+        if *is_taken {
+            return None;
+        }
+        *is_taken = true;
+        let key = self.own_key(token);
+        self.cache_acquired(acquisition, &key, token);
+        Some(token.clone())
+    }
+
+    /// Checks that a token that callers took before it was saved is still cached. If not, a caller
+    /// has rejected or removed it, and the same happens to its record.
+    fn check_not_dropped(&self, key: &TokenKey, generation: u64) -> Result<()> {
+        let cached = self.state.cache.get(&key.borrow());
+        if cached.is_some_and(|hit| hit.token.meta().generation >= generation) {
+            return Ok(());
+        }
+        if self.state.backoff.is_rejected(key, generation) {
+            self.reject_stored(key, generation)?;
+        } else {
+            self.state
+                .store
+                .forget(key, generation, Reach::Everywhere)?;
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!("the token for {key} was rejected or removed while it was being stored; retry"),
+        ))
+    }
+
+    /// Returns the key of a token of this service.
+    fn own_key(&self, token: &Token) -> TokenKey {
+        let meta = token.meta();
+        self.bound.key(meta.resource_kind, token.id(), meta.access)
     }
 
     fn publish(&self, key: &TokenKey, token: &Token) {
@@ -499,9 +587,7 @@ impl<'a> Persistence<'a> {
     /// Marks a token of this service as rejected.
     fn reject(&self, token: &Token) -> Result<()> {
         let generation = token.meta().generation;
-        let key = self
-            .bound
-            .key(token.meta().resource_kind, token.id(), token.meta().access);
+        let key = self.own_key(token);
         let was_there = self.state.cache.remove(&token.key(), generation);
         if token.meta().kind == TokenKind::Key {
             self.refuse_key(key, token);
@@ -510,9 +596,14 @@ impl<'a> Persistence<'a> {
         if was_there {
             self.state.backoff.rejected(&key, generation);
         }
-        let record = self.state.store.load(&key)?;
+        self.reject_stored(&key, generation)
+    }
+
+    /// Marks the stored token of a key as rejected, unless it is of a later generation.
+    fn reject_stored(&self, key: &TokenKey, generation: u64) -> Result<()> {
+        let record = self.state.store.load(key)?;
         match record.filter(|record| record.token.is_some() && record.generation <= generation) {
-            Some(record) => self.state.store.update(&key, record.generation, &|record| {
+            Some(record) => self.state.store.update(key, record.generation, &|record| {
                 (record.token, record.rejected) = (None, true);
             }),
             None => Ok(()),

@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc2822;
 use crate::engine::accounts::BoundService;
 use crate::engine::negative_cache;
 use crate::engine::persistence;
-use crate::engine::state::{self, EngineState};
+use crate::engine::state::{self, Blocked, EngineState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
@@ -140,6 +140,18 @@ impl ServiceContext<'_> {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Does something that the flight waits for. Callers that time out meanwhile get the error of
+    /// `why`.
+    fn while_blocked<T>(&self, why: Option<Blocked>, wait: impl FnOnce() -> T) -> T {
+        let Some((key, why)) = self.key.zip(why) else {
+            return wait();
+        };
+        self.state.blocked.lock().insert(key.clone(), why);
+        let outcome = wait();
+        self.state.blocked.lock().remove(key);
+        outcome
     }
 
     fn now_us(&self) -> i64 {
@@ -302,13 +314,10 @@ impl Context for ServiceContext<'_> {
             Some(setting) => {
                 // A caller that times out while the secret is read gets the error of
                 // `timeout_error`.
-                let (blocked, scope) = (&self.state.blocked, self.bound().scope.fingerprint());
-                secret_sources::timeout_error(setting, name)
-                    .into_iter()
-                    .for_each(|error| drop(blocked.lock().insert(scope, error)));
-                let resolved =
-                    secret_sources::resolve_with(setting, name, profile.environment(), self);
-                blocked.lock().remove(&scope);
+                let why = secret_sources::timeout_error(setting, name).map(Blocked::By);
+                let resolved = self.while_blocked(why, || {
+                    secret_sources::resolve_with(setting, name, profile.environment(), self)
+                });
                 if let (Ok(value), Some(key)) = (&resolved, self.key) {
                     persistence::note_used(self.bound(), key, name, setting, value);
                 }
@@ -319,11 +328,10 @@ impl Context for ServiceContext<'_> {
     }
 
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
-        self.prerequisites.token(
-            self.account,
-            self.service,
-            self.bound().key(resource_kind, id, access),
-        )
+        let key = self.bound().key(resource_kind, id, access);
+        self.while_blocked(Some(Blocked::OnToken(key.clone())), || {
+            self.prerequisites.token(self.account, self.service, key)
+        })
     }
 
     fn reject(&self, token: &Token) {

@@ -2,7 +2,8 @@
 //! time, one caller fetches it and the others wait for the result.
 //!
 //! Each caller waits until its own deadline. The flight goes on after a caller stops waiting.
-//! Waiting callers are woken after all locks are released.
+//! Waiting callers are woken after all locks are released. A flight whose result is known, but not
+//! stored yet, can give the result to its callers and go on: see [`Flight::offer`].
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,9 +20,28 @@ pub struct SingleFlight<K, T>(Mutex<HashMap<K, Arc<Flight<T>>>>);
 
 /// One fetch that several callers share.
 pub struct Flight<T> {
-    outcome: Mutex<Option<Result<T>>>,
-    done: Condvar,
+    progress: Mutex<Progress<T>>,
+    changed: Condvar,
 }
+
+/// How far a flight is.
+enum Progress<T> {
+    /// The result is not known.
+    Running,
+    /// Callers may take this result, although the flight has not ended.
+    Offered {
+        result: T,
+        /// The time from which callers take the result.
+        from: Instant,
+        is_taken: bool,
+    },
+    Ended(Result<T>),
+}
+
+/// Takes the offered result of a flight. `Flight::wait_or_take` passes whether another caller has
+/// taken it before, and this function sets that flag if this caller takes it. Returns what the
+/// caller gets, or `None` if it must wait for the end of the flight.
+pub type Take<'a, T> = &'a dyn Fn(&T, &mut bool) -> Option<T>;
 
 /// The result of joining a flight.
 pub enum Joined<T> {
@@ -45,8 +65,8 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
             return Joined::Follower(Arc::clone(flight));
         }
         let flight = Arc::new(Flight {
-            outcome: Mutex::new(None),
-            done: Condvar::new(),
+            progress: Mutex::new(Progress::Running),
+            changed: Condvar::new(),
         });
         flights.insert(key.clone(), Arc::clone(&flight));
         Joined::Leader(flight)
@@ -62,8 +82,8 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
             ))
         });
         self.0.lock().remove(key);
-        *flight.outcome.lock() = Some(outcome.clone());
-        flight.done.notify_all();
+        *flight.progress.lock() = Progress::Ended(outcome.clone());
+        flight.changed.notify_all();
         outcome
     }
 
@@ -73,26 +93,76 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
     }
 }
 
+impl<T> Flight<T> {
+    /// Offers a result to the callers. A caller takes it at `from`, or at its own deadline if that
+    /// is earlier, unless the flight ends before.
+    pub fn offer(&self, result: T, from: Instant) {
+        *self.progress.lock() = Progress::Offered {
+            result,
+            from,
+            is_taken: false,
+        };
+        self.changed.notify_all();
+    }
+
+    /// Withdraws the offer. Returns whether a caller has taken the result.
+    pub fn withdraw(&self) -> bool {
+        let mut progress = self.progress.lock();
+        let was_taken = matches!(*progress, Progress::Offered { is_taken: true, .. });
+        *progress = Progress::Running;
+        was_taken
+    }
+}
+
 impl<T: Clone + Send + 'static> Flight<T> {
-    /// Waits for the outcome of the flight.
+    /// Waits for the outcome of the flight. Takes no offer.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Flight::wait_or_take`].
+    pub fn wait(self: &Arc<Self>, deadline: Instant, cancel: &Cancel) -> Result<T> {
+        self.wait_or_take(deadline, cancel, &|_, _| None)
+    }
+
+    /// Waits for the outcome of the flight, or for a result that `take` takes.
     ///
     /// # Errors
     /// Returns the error of the flight; [`ErrorKind::Timeout`] at the deadline;
     /// [`ErrorKind::Cancelled`] if the caller cancels.
-    pub fn wait(self: &Arc<Self>, deadline: Instant, cancel: &Cancel) -> Result<T> {
+    pub fn wait_or_take(
+        self: &Arc<Self>,
+        deadline: Instant,
+        cancel: &Cancel,
+        take: Take<'_, T>,
+    ) -> Result<T> {
         let waker = Arc::clone(self) as Arc<dyn Wake>;
         cancel.while_waiting(waker, || {
-            let mut outcome = self.outcome.lock();
+            let mut progress = self.progress.lock();
             loop {
-                if let Some(outcome) = outcome.as_ref() {
+                let (now, mut until) = (Instant::now(), deadline);
+                if let Progress::Ended(outcome) = &*progress {
                     return outcome.clone();
                 }
                 if cancel.is_cancelled() {
                     return Err(cancelled());
                 }
-                if self.done.wait_until(&mut outcome, deadline) {
-                    return outcome.clone().unwrap_or_else(|| Err(timed_out()));
+                if let Progress::Offered {
+                    result,
+                    from,
+                    is_taken,
+                } = &mut *progress
+                {
+                    until = deadline.min(*from);
+                    if now >= until {
+                        if let Some(result) = take(result, is_taken) {
+                            return Ok(result);
+                        }
+                        until = deadline;
+                    }
                 }
+                if now >= deadline {
+                    return Err(timed_out());
+                }
+                self.changed.wait_until(&mut progress, until);
             }
         })
     }
@@ -102,8 +172,8 @@ impl<T: Send> Wake for Flight<T> {
     fn wake(&self) {
         // Take the lock, so that no waiting thread is between its check and its sleep. Such a
         // thread would miss the signal.
-        let _outcome = self.outcome.lock();
-        self.done.notify_all();
+        let _progress = self.progress.lock();
+        self.changed.notify_all();
     }
 }
 

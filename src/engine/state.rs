@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, SteadyClock};
 use crate::engine::accounts::{Accounts, BoundService};
 use crate::engine::backoff::Backoff;
 use crate::engine::cache::Cache;
+use crate::engine::saves::Saves;
 use crate::error::Error;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::ports::http::Http;
@@ -18,6 +19,18 @@ use crate::sys::sync::{Condvar, Mutex, RwLock};
 
 /// The maximum number of entries in [`EngineState::refusals`].
 const MAX_REFUSALS: usize = 1024;
+
+/// The maximum number of flights of which each waits for the next one.
+const MAX_CHAIN: usize = 4;
+
+/// What a flight waits for.
+#[derive(Clone)]
+pub enum Blocked {
+    /// A lock or a secret source. Callers that time out get this error.
+    By(Error),
+    /// The flight of another token that it needs.
+    OnToken(TokenKey),
+}
 
 /// Returns a random number from 0 to 255, or 127 if the kernel provides none.
 pub fn random() -> u8 {
@@ -112,9 +125,10 @@ pub struct EngineState {
     pub aliases: RwLock<HashMap<TokenKey, TokenKey>>,
     /// Whether the session is closing.
     pub closed: AtomicBool,
-    /// The error for callers that time out while a flight waits for a lock or a secret source, by
-    /// the scope of the flight's token.
-    pub blocked: Mutex<HashMap<u64, Error>>,
+    /// What the flights wait for that don't go on, by the key of the flight's token.
+    pub blocked: Mutex<HashMap<TokenKey, Blocked>>,
+    /// The tokens that are being saved.
+    pub saves: Arc<Saves>,
     /// Signalled when the session closes. Wakes sleeping retries.
     closing: (Mutex<()>, Condvar),
 }
@@ -158,8 +172,23 @@ impl EngineState {
             aliases: RwLock::default(),
             closed: AtomicBool::new(false),
             blocked: Mutex::default(),
+            saves: Arc::default(),
             closing: (Mutex::new(()), Condvar::new()),
         }
+    }
+
+    /// Returns the error for a caller that times out while it waits for the flight of a key, if it
+    /// is known what that flight waits for.
+    pub fn blocked_by(&self, key: &TokenKey) -> Option<Error> {
+        let blocked = self.blocked.lock();
+        let mut key = key;
+        for _ in 0..MAX_CHAIN {
+            match blocked.get(key)? {
+                Blocked::By(error) => return Some(error.clone()),
+                Blocked::OnToken(other) => key = other,
+            }
+        }
+        None
     }
 
     /// Links a recorded failure to the key that it stopped. Forgetting the key then removes the

@@ -606,7 +606,7 @@ impl Session {
         let deadline = Some(Instant::now() + self.broker.state.timeout);
         ServiceContext {
             state: &self.broker.state,
-            prerequisites: &*self.broker,
+            prerequisites: &self.broker,
             account: self.account,
             service,
             explicit,

@@ -205,6 +205,13 @@ pub fn keep_out_of_core_files() {
     }
 }
 
+/// Runs a function when the process exits: when `main` returns, or `exit` is called.
+pub fn at_exit(run: extern "C" fn()) {
+    // SAFETY: the function stays loaded until the process ends, because the library is linked with
+    // `-z nodelete`. If it can't be registered, it doesn't run.
+    unsafe { libc::atexit(run) };
+}
+
 /// What the kernel says about a process.
 #[derive(Default)]
 pub struct ProcessFacts {
