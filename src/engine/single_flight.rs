@@ -215,6 +215,32 @@ mod tests {
     }
 
     #[test]
+    fn an_offer_is_taken_from_its_time_on_or_at_the_deadline() {
+        let flights: SingleFlight<u8, u32> = SingleFlight::default();
+        let Joined::Leader(flight) = flights.join(&1) else {
+            panic!("the first leads")
+        };
+        let take = |result: &u32, is_taken: &mut bool| {
+            (!std::mem::replace(is_taken, true)).then_some(*result)
+        };
+        let wait = |deadline| {
+            let outcome = flight.wait_or_take(deadline, &Cancel::default(), &take);
+            outcome.map_err(|error| error.kind)
+        };
+        flight.offer(7, Instant::now() + Duration::from_millis(1));
+        assert_eq!(wait(far()), Ok(7));
+        let soon = Instant::now() + Duration::from_millis(1);
+        assert_eq!(wait(soon), Err(ErrorKind::Timeout), "it is taken");
+        assert!(flight.withdraw());
+        flight.offer(8, far());
+        assert_eq!(wait(Instant::now()), Ok(8), "at the deadline");
+        flight.offer(9, far());
+        assert!(!flight.withdraw());
+        assert_eq!(flights.run(&1, &flight, || Ok(10)).ok(), Some(10));
+        assert_eq!(wait(Instant::now()), Ok(10), "the flight has ended");
+    }
+
+    #[test]
     fn a_panic_ends_the_flight() {
         let flights: SingleFlight<u8, u32> = SingleFlight::default();
         let Joined::Leader(flight) = flights.join(&1) else {

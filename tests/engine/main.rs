@@ -23,4 +23,5 @@ mod retries;
 mod sessions;
 mod shutdown;
 mod single_flight;
+mod slow_saves;
 mod timeouts;

@@ -24,6 +24,7 @@ mod permissions;
 mod power_cuts;
 mod processes;
 mod stopped_holders;
+mod stopped_steps;
 mod stress;
 mod syscalls;
 mod turns;

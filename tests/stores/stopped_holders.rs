@@ -1,4 +1,4 @@
-//! Processes that are stopped while they hold a lock: nobody waits for them longer than it says.
+//! Processes that are stopped while they hold a lock, and how long callers wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -9,29 +9,42 @@ use crate::processes::{StoreProcesses, Worker, new_harness};
 use crate::two_sessions::StoreSessions;
 use crate::worker::{key, record};
 
-/// What a busy machine may add to a wait.
-const NOISE: Duration = Duration::from_millis(400);
+/// What a busy machine may add to a wait. The waits that these tests look for lasted 5 s and more.
+const NOISE: Duration = Duration::from_secs(1);
 /// The longest wait for locks that processes hold only briefly.
 const BRIEF: Duration = Duration::from_millis(500);
 
 /// The space of write locks.
 const WRITE: u8 = 32;
 
-/// Starts a process that holds a lock, and stops it.
-fn stopped(harness: &Harness, file: &str, space: u8, number: u64) -> Worker {
+/// Starts a process that holds a lock.
+fn holder(harness: &Harness, file: &str, space: u8, number: u64) -> Worker {
     let path = harness.path("store").join(file);
     let mut holder = harness.worker(&format!("hold-byte {} {space} {number}", path.display()));
     assert_eq!(holder.line(), "ready");
+    holder
+}
+
+/// Stops a process that holds the lock for creating a store or its key.
+fn stopped_creator(harness: &Harness, file: &str) -> Worker {
+    let holder = holder(harness, file, 0, 0);
     holder.signal(libc::SIGSTOP);
     holder
 }
 
 /// Stops a process that holds the lock for writing the only token in the store.
 fn stopped_writer(harness: &Harness) -> Worker {
+    let holder = writer(harness);
+    holder.signal(libc::SIGSTOP);
+    holder
+}
+
+/// Starts a process that holds the lock for writing the only token in the store.
+fn writer(harness: &Harness) -> Worker {
     let name = harness.token_file();
     let name = name.file_name().unwrap().to_str().unwrap();
     let number = u64::from_str_radix(&name[..16], 16).unwrap();
-    stopped(harness, "lock", WRITE, number)
+    holder(harness, "lock", WRITE, number)
 }
 
 /// Creates the directory of a store that nobody has used.
@@ -59,7 +72,7 @@ fn a_stopped_creator_costs_half_a_second_and_one_warning() {
     for file in ["lock", "store.key.lock"] {
         let harness = new_harness();
         create_directory(&harness);
-        let holder = stopped(&harness, file, 0, 0);
+        let holder = stopped_creator(&harness, file);
         let lines = harness.run_together(1, "get user").remove(0);
         assert!(
             lines.iter().any(|line| line.starts_with("got ")),
@@ -81,7 +94,7 @@ fn a_stopped_creator_costs_half_a_second_and_one_warning() {
 fn a_stopped_creator_is_waited_for_once_in_five_seconds() {
     let harness = new_harness();
     create_directory(&harness);
-    let _holder = stopped(&harness, "lock", 0, 0);
+    let _holder = stopped_creator(&harness, "lock");
     let store = harness.store();
     let began = Instant::now();
     for generation in 1..=10 {
@@ -96,7 +109,7 @@ fn a_stopped_creator_is_waited_for_once_in_five_seconds() {
 fn a_request_with_a_nearer_deadline_waits_no_longer() {
     let harness = new_harness();
     create_directory(&harness);
-    let _holder = stopped(&harness, "lock", 0, 0);
+    let _holder = stopped_creator(&harness, "lock");
     // The fingerprint of a link needs the store's key.
     for resource in ["user", "links/01A?secret=x"] {
         let lines = harness
@@ -115,7 +128,7 @@ fn readers_go_on_while_another_thread_opens_the_store_for_writing() {
         .save(&key("01A"), &record(&key("01A"), 7))
         .unwrap();
     std::fs::remove_file(harness.path("store/store")).unwrap();
-    let _holder = stopped(&harness, "lock", 0, 0);
+    let _holder = stopped_creator(&harness, "lock");
     let store = harness.store();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -124,15 +137,14 @@ fn readers_go_on_while_another_thread_opens_the_store_for_writing() {
                 .save(&key("01B"), &record(&key("01B"), 8))
                 .map(|_| began.elapsed())
         });
+        let mut loads = 0;
         while !writer.is_finished() {
-            let began = Instant::now();
             let found = store.load(&key("01A")).unwrap();
             assert_eq!(found.map(|record| record.generation), Some(7));
-            let took = began.elapsed();
-            assert!(took < BRIEF / 2, "{took:?}");
-            std::thread::yield_now();
+            loads += 1;
         }
         assert!(writer.join().unwrap().unwrap() >= BRIEF);
+        assert!(loads >= 20, "only {loads} loads in {BRIEF:?}");
     });
 }
 
@@ -164,7 +176,7 @@ fn a_stopped_writer_delays_no_hit_and_other_calls_half_a_second() {
 }
 
 #[test]
-fn a_token_that_can_not_be_saved_is_in_memory_after_half_a_second() {
+fn a_caller_gets_a_token_that_can_not_be_saved_and_a_warning() {
     let harness = new_harness();
     harness.sandbox().set_life("user", 600);
     harness.run_together(1, "get user");
@@ -259,7 +271,42 @@ fn a_caller_waits_until_its_own_deadline_not_that_of_the_flight_it_joined() {
         })
         .collect();
     for (wait, deadline) in waits.iter().zip([300, 1500]) {
-        assert!((deadline..deadline + 400).contains(wait), "{lines:?}");
+        assert!((deadline..deadline + 1000).contains(wait), "{lines:?}");
     }
     assert_eq!(harness.sandbox().count("login"), 0);
+}
+
+#[test]
+fn a_process_that_exits_waits_for_its_save() {
+    let harness = new_harness();
+    harness.sandbox().set_life("user", 600);
+    harness.run_together(1, "get user");
+    // The save waits at most 500 ms for the lock. On a busy machine, one attempt may take longer.
+    let is_saved = (0..10).any(|_| {
+        let before = harness.token_files();
+        let mut holder = writer(&harness);
+        harness.sandbox().clock().advance(Duration::from_secs(700));
+        let mut exiting = harness.worker("get user and exit");
+        assert!(exiting.line().starts_with("got "));
+        assert_eq!(harness.token_files(), before, "the save waits for the lock");
+        holder.go();
+        exiting.finish();
+        harness.token_files() != before
+    });
+    assert!(is_saved);
+}
+
+#[test]
+fn a_process_that_exits_waits_for_its_save_at_most_half_a_second() {
+    let harness = new_harness();
+    harness.sandbox().set_life("user", 600);
+    harness.run_together(1, "get user");
+    let _holder = stopped_writer(&harness);
+    harness.sandbox().clock().advance(Duration::from_secs(700));
+    let mut exiting = harness.worker("get user and exit");
+    assert!(exiting.line().starts_with("got "));
+    let got = Instant::now();
+    exiting.finish();
+    let took = got.elapsed();
+    assert!(took < BRIEF + NOISE, "{took:?}");
 }

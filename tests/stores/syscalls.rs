@@ -37,7 +37,7 @@ const CHANGES: [&str; 7] = [
 ];
 
 /// Whether a call changes a file system, or orders such changes. A lock is a byte of a file.
-fn is_change(call: &SystemCall) -> bool {
+pub(crate) fn is_change(call: &SystemCall) -> bool {
     CHANGES.contains(&call.name.as_str()) || call.text.contains("F_OFD_SETLK")
 }
 

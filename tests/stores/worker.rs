@@ -13,7 +13,7 @@ use keyferry::clock::Clock;
 use keyferry::config::{Config, process_environment};
 use keyferry::error;
 use keyferry::log::{self, Level};
-use keyferry::model::key::{Access, ResourceKind, Scope, TokenKey};
+use keyferry::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
 use keyferry::model::request::Request;
 use keyferry::model::token::{NO_EXPIRY, NewToken, Token, TokenKind, TokenMeta};
 use keyferry::ports::store::{FailureRecord, Reach, Record, RecordLock, Store, Turn};
@@ -92,6 +92,7 @@ fn runs_its_task() {
         ["store", count] => store_many(count.parse().unwrap()),
         ["load"] => load(),
         ["hold"] => hold(),
+        ["take", "each", "lock"] => take_each_lock(),
         ["hold-byte", path, space, number] => hold_byte(
             Path::new(path),
             LockId::new(space.parse().unwrap(), number.parse().unwrap()),
@@ -102,6 +103,7 @@ fn runs_its_task() {
             short_ms.parse().unwrap(),
             long_ms.parse().unwrap(),
         ),
+        ["get", resource, "and", "exit"] => get_and_exit(resource),
         ["fork"] => fork(),
         ["fork-and-lock", round] => fork_and_lock(round),
         ["take"] => take(),
@@ -546,20 +548,64 @@ fn load() {
     trace_mark("/end-again");
 }
 
-/// Holds the lock of the user's token until the end.
-fn hold() {
+/// The key of the user's token.
+fn user_key() -> TokenKey {
     let scope = Arc::new(Scope::new(
         "masv",
         &variable("KEYFERRY_MASV_URL").unwrap(),
         "default",
     ));
-    let key = TokenKey {
+    TokenKey {
         scope,
         resource_kind: ResourceKind::User,
         id: "".into(),
         access: Access::Full,
+    }
+}
+
+/// Takes each lock of the store: to create it, and for the record of the user's token and a failure.
+/// Removes both at the end.
+fn take_each_lock() {
+    let (store, key) = (store(), user_key());
+    outnumber_other_threads();
+    trace_mark("/begin");
+    let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {
+        panic!("somebody else has the lock")
     };
-    let store = store();
+    let base = lock.record().cloned().unwrap_or_default();
+    let generation = base.generation;
+    let record = Record {
+        renewal: Some(Secret::from("made up")),
+        ..base
+    };
+    lock.save(&record).unwrap();
+    drop(lock);
+    let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {
+        panic!("somebody else has the lock")
+    };
+    let renewal = lock.take_renewal().unwrap();
+    lock.return_renewal(renewal);
+    drop(lock);
+    let secret = Fingerprint::unkeyed(&["secret"]);
+    let failure = FailureRecord {
+        since_us: 0,
+        until_us: 1,
+        step: 0,
+        error: error::Error::new(error::ErrorKind::BadCredentials, "wrong"),
+    };
+    store.set_failure(&secret, Some(failure), Reach::Everywhere, &|_| false);
+    store.set_failure(&secret, None, Reach::Everywhere, &|_| false);
+    let change = |record: &mut Record| record.alive_us = Some(1);
+    store.update(&key, generation, &change).unwrap();
+    trace_mark("/forget");
+    store.forget(&key, u64::MAX, Reach::Everywhere).unwrap();
+    trace_mark("/end");
+    report("took each lock");
+}
+
+/// Holds the lock of the user's token until the end.
+fn hold() {
+    let (store, key) = (store(), user_key());
     let Turn::Locked(_lock) = store.turn(&key, u64::MAX).unwrap() else {
         panic!("somebody else has the lock")
     };
@@ -590,6 +636,14 @@ fn timed(call: &str, resource: &str) {
     let took = began.elapsed();
     let error = outcome.err().map(|error| error.to_string());
     report(&format!("took {} us {error:?}", took.as_micros()));
+}
+
+/// Gets a token, and exits without closing the session.
+fn get_and_exit(resource: &str) {
+    let session = std::mem::ManuallyDrop::new(session());
+    let token = session.token(resource).unwrap();
+    report(&format!("got {}", token.meta().generation));
+    std::process::exit(0);
 }
 
 /// Two callers with these timeouts wait for one flight.
