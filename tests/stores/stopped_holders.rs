@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use keyferry::ports::store::{Reach, Saved, Store};
+use keyferry::error::ErrorKind;
+use keyferry::model::request::Request;
+use keyferry::ports::store::{Reach, Saved, Store, Turn};
+use keyferry_sandbox::{Fault, FaultAction, credentials as c};
 use keyferry_testing::harness::Harness;
 
 use crate::processes::{StoreProcesses, Worker, new_harness};
 use crate::two_sessions::StoreSessions;
-use crate::worker::{key, record};
+use crate::worker::{key, record, user_key};
 
 /// What a busy machine may add to a wait. The waits that these tests look for lasted 5 s and more.
 const NOISE: Duration = Duration::from_secs(1);
@@ -309,4 +312,35 @@ fn a_process_that_exits_waits_for_its_save_at_most_half_a_second() {
     exiting.finish();
     let took = got.elapsed();
     assert!(took < BRIEF + NOISE, "{took:?}");
+}
+
+#[test]
+fn a_caller_that_times_out_learns_what_its_own_flight_waits_for() {
+    let harness = new_harness();
+    let store = harness.store();
+    let Ok(Turn::Locked(_lock)) = store.turn(&user_key(harness.sandbox().masv_url()), u64::MAX)
+    else {
+        panic!("the lock is free")
+    };
+    let session = harness.session();
+    let ask = |resource: &str| {
+        let request = Request {
+            timeout: Some(Duration::from_secs(1)),
+            ..Request::new(resource)
+        };
+        session.token_for(&request).map(drop).unwrap_err()
+    };
+    assert_eq!(ask("user").kind, ErrorKind::Busy);
+    // It needs the user's token.
+    let package = ask(&crate::worker::package());
+    assert_eq!(package.kind, ErrorKind::Busy);
+    let holder = format!("process {}", std::process::id());
+    assert!(package.message().contains(&holder), "{package}");
+    // A link needs no other token.
+    harness
+        .sandbox()
+        .fault(Fault::new(FaultAction::Hang).forever());
+    let link = format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET);
+    let link = ask(&link);
+    assert_eq!(link.kind, ErrorKind::Timeout, "{link}");
 }

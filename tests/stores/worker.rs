@@ -549,12 +549,8 @@ fn load() {
 }
 
 /// The key of the user's token.
-fn user_key() -> TokenKey {
-    let scope = Arc::new(Scope::new(
-        "masv",
-        &variable("KEYFERRY_MASV_URL").unwrap(),
-        "default",
-    ));
+pub(crate) fn user_key(masv_url: &str) -> TokenKey {
+    let scope = Arc::new(Scope::new("masv", masv_url, "default"));
     TokenKey {
         scope,
         resource_kind: ResourceKind::User,
@@ -566,7 +562,7 @@ fn user_key() -> TokenKey {
 /// Takes each lock of the store: to create it, and for the record of the user's token and a failure.
 /// Removes both at the end.
 fn take_each_lock() {
-    let (store, key) = (store(), user_key());
+    let (store, key) = (store(), user_key(&variable("KEYFERRY_MASV_URL").unwrap()));
     outnumber_other_threads();
     trace_mark("/begin");
     let Turn::Locked(lock) = store.turn(&key, u64::MAX).unwrap() else {
@@ -605,7 +601,7 @@ fn take_each_lock() {
 
 /// Holds the lock of the user's token until the end.
 fn hold() {
-    let (store, key) = (store(), user_key());
+    let (store, key) = (store(), user_key(&variable("KEYFERRY_MASV_URL").unwrap()));
     let Turn::Locked(_lock) = store.turn(&key, u64::MAX).unwrap() else {
         panic!("somebody else has the lock")
     };
