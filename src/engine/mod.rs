@@ -25,7 +25,8 @@
 //! 10. `engine/service_context.rs`, `Context::send` and `Context::login`: check
 //!     `engine/negative_cache.rs`, send the request through `transport/mod.rs`, and retry.
 //! 11. `engine/persistence.rs`, `Persistence::store_fetched`: stores the token, then caches it.
-//!     `SingleFlight::run` then wakes the waiting callers.
+//!     `SingleFlight::run` then wakes the waiting callers. If the save takes longer than 200 ms,
+//!     they take the token before it ends.
 
 pub mod accounts;
 pub mod acquisition;

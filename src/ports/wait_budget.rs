@@ -4,7 +4,8 @@
 //! Rationale: a process that was stopped while it held such a lock made every call of every other
 //! process wait, several times in a row. What cannot be locked in time stays in memory.
 //!
-//! The budget belongs to the thread, because one call takes several locks at different places.
+//! The budget belongs to the thread and is not a parameter. One call reaches these locks through each
+//! method of the store's port, and a store that has no locks would have to pass the parameter on too.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

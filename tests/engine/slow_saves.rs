@@ -164,7 +164,10 @@ impl SlowBroker {
     }
 
     fn token(&self, resource: &str) -> Token {
-        self.broker.token_for(&Request::new(resource)).unwrap()
+        let began = Instant::now();
+        let token = self.broker.token_for(&Request::new(resource)).unwrap();
+        assert!(began.elapsed() < LONG / 2, "before its deadline");
+        token
     }
 
     fn key(&self, token: &Token) -> TokenKey {

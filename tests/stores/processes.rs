@@ -199,6 +199,10 @@ impl Worker {
         self.child.wait().unwrap()
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// All output until the worker exits, and how it exited.
     pub(crate) fn end(&mut self) -> (Vec<String>, ExitStatus) {
         let deadline = Instant::now() + LIMIT;

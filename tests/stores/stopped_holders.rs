@@ -292,6 +292,11 @@ fn a_process_that_exits_waits_for_its_save() {
         let mut exiting = harness.worker("get user and exit");
         assert!(exiting.line().starts_with("got "));
         assert_eq!(harness.token_files(), before, "the save waits for the lock");
+        // A process that does not wait has ended by then.
+        let until = Instant::now() + Duration::from_millis(100);
+        while Instant::now() < until && !exiting.has_ended() {
+            std::thread::yield_now();
+        }
         holder.go();
         exiting.finish();
         harness.token_files() != before
