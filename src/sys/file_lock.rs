@@ -196,8 +196,12 @@ impl LockId {
         format!("-{space:02}-{:02}", number % STRIPES)
     }
 
+    /// Returns the offset of this lock's hint. The space counts too: a process that waits for the
+    /// write lock of a record holds the record's flight lock, which has the same number. It would
+    /// overwrite the hint of the process that it waits for.
     fn hint_at(self) -> u64 {
-        u64::from(self.0) % HINTS * HINT_BYTES
+        let space = self.0 >> Self::NUMBER_BITS;
+        u64::from(self.0 + space) % HINTS * HINT_BYTES
     }
 }
 
