@@ -48,6 +48,12 @@ impl Acquisition {
         self.stale_generation.is_none_or(|stale| generation > stale)
     }
 
+    /// Returns how long the flight waits for the store's lock: as long as its caller waits, and at
+    /// least as long as a request without a timeout of its own.
+    pub fn lock_timeout(&self, state: &EngineState) -> Duration {
+        state.timeout.max(self.caller_timeout.unwrap_or_default())
+    }
+
     /// Creates the acquisition of a key, without further details.
     pub fn new(account: usize, service: usize, key: TokenKey) -> Self {
         Self {

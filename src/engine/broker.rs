@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::accounts::{Accounts, BoundService, ResolvedResource};
 use crate::engine::acquisition::{Acquisition, accesses};
@@ -218,7 +218,7 @@ impl Broker {
                 Joined::Leader(flight) => {
                     self.state.stats.flights.fetch_add(1, Ordering::Relaxed);
                     self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
-                    self.wait(bound, acquisition, &flight, request, deadline)
+                    return self.wait(bound, acquisition, &flight, request, deadline);
                 }
                 Joined::Follower(flight) => {
                     self.state.stats.waits.fetch_add(1, Ordering::Relaxed);
@@ -227,15 +227,20 @@ impl Broker {
             };
             // The flight of another caller waits only as long as that caller does. A token may also
             // have been rejected before its flight ended.
-            let is_busy = |error: &Error| error.kind == ErrorKind::Busy;
-            if !outcome.as_ref().is_err_and(is_busy)
-                || Instant::now() >= deadline
-                || self.state.closed.load(Ordering::Acquire)
+            if !self.is_worth_joining_again(&outcome, deadline)
                 || self.is_served(bound, acquisition)
             {
                 return outcome;
             }
         }
+    }
+
+    /// Returns whether a caller whose flight ended with this outcome may join the next flight.
+    fn is_worth_joining_again(&self, outcome: &Result<Token>, deadline: Instant) -> bool {
+        let is_busy = |error: &Error| error.kind == ErrorKind::Busy;
+        outcome.as_ref().is_err_and(is_busy)
+            && Instant::now() < deadline
+            && !self.state.closed.load(Ordering::Acquire)
     }
 
     /// Returns whether an unexpired cached token lasts as long as the request needs.
@@ -389,7 +394,13 @@ impl Broker {
 impl Prerequisites for Arc<Broker> {
     /// Returns a cached token, or fetches one. Another thread fetches it, so that the calling flight
     /// goes on before a slow save ends.
-    fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token> {
+    fn token(
+        &self,
+        account: usize,
+        service: usize,
+        key: TokenKey,
+        caller_timeout: Option<Duration>,
+    ) -> Result<Token> {
         let bound = self.state.accounts.bound(account, service);
         let now_us = self.state.now_us(bound);
         let hit = self
@@ -402,20 +413,27 @@ impl Prerequisites for Arc<Broker> {
         }
         let acquisition = Acquisition {
             stale_generation: hit.as_ref().map(|hit| hit.token.meta().generation),
+            caller_timeout,
             ..Acquisition::new(account, service, key)
         };
-        let flight = match self.flights.join(&acquisition.key) {
-            Joined::Leader(flight) => {
-                self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
-                flight
-            }
-            Joined::Follower(flight) => flight,
-        };
         let tokens = Persistence::new(&self.state, bound);
-        let deadline = Instant::now() + self.state.timeout * MAX_TIMEOUTS;
-        let outcome = flight.wait_or_take(deadline, &Cancel::default(), &|token, is_taken| {
-            tokens.take_unsaved(&acquisition, token, is_taken)
-        });
+        let deadline = Instant::now() + acquisition.lock_timeout(&self.state);
+        let outcome = loop {
+            let (flight, leads) = match self.flights.join(&acquisition.key) {
+                Joined::Leader(flight) => {
+                    self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
+                    (flight, true)
+                }
+                Joined::Follower(flight) => (flight, false),
+            };
+            let until = Instant::now() + self.state.timeout * MAX_TIMEOUTS;
+            let outcome = flight.wait_or_take(until, &Cancel::default(), &|token, is_taken| {
+                tokens.take_unsaved(&acquisition, token, is_taken)
+            });
+            if leads || !self.is_worth_joining_again(&outcome, deadline) {
+                break outcome;
+            }
+        };
         let cached = || tokens.cached(&acquisition.key).map(|hit| hit.token);
         outcome.or_else(|error| cached().ok_or(error))
     }

@@ -110,6 +110,7 @@ impl<'a> Fetch<'a> {
             flight: Some(&flight),
             newer: Some(&newer),
             deadline: None,
+            caller_timeout: self.acquisition.caller_timeout,
         };
         let outcome = self
             .renew_or_acquire(&context, &flight)
@@ -152,11 +153,7 @@ impl<'a> Fetch<'a> {
     fn ask_for_lock(&self) -> Result<LockOutcome> {
         let acquisition = self.acquisition;
         let began = Instant::now();
-        let deadline = began
-            + self
-                .state
-                .timeout
-                .max(acquisition.caller_timeout.unwrap_or_default());
+        let deadline = began + acquisition.lock_timeout(self.state);
         let stale = acquisition.stale_generation.unwrap_or(0);
         let mut above = stale.max(acquisition.seen_generation);
         let mut is_stopped_named = false;

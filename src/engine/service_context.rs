@@ -26,11 +26,18 @@ use crate::secret_sources::{self, PluginSecrets};
 /// Fetches the other data that a flight needs: tokens, and whole lists such as the packages of a
 /// team. The broker implements this trait.
 pub trait Prerequisites {
-    /// Returns another token that the flight needs.
+    /// Returns another token that the flight needs. `caller_timeout` is the timeout of the caller
+    /// that began the flight, if it has one.
     ///
     /// # Errors
     /// Returns the errors of fetching the token.
-    fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token>;
+    fn token(
+        &self,
+        account: usize,
+        service: usize,
+        key: TokenKey,
+        caller_timeout: Option<Duration>,
+    ) -> Result<Token>;
 
     /// Returns the tokens of a list. The list is fetched only once for all flights that need it at
     /// the same time.
@@ -77,6 +84,8 @@ pub struct ServiceContext<'a> {
     /// The deadline for all exchanges, if the caller runs them on its own thread. `None` in a
     /// flight, because its callers have deadlines of their own.
     pub deadline: Option<Instant>,
+    /// The timeout of the caller that began the flight, if it has one.
+    pub caller_timeout: Option<Duration>,
 }
 
 /// The maximum number of retries of a read.
@@ -330,7 +339,9 @@ impl Context for ServiceContext<'_> {
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
         let key = self.bound().key(resource_kind, id, access);
         self.while_blocked(Some(Blocked::OnToken(key.clone())), || {
-            self.prerequisites.token(self.account, self.service, key)
+            let (account, service) = (self.account, self.service);
+            self.prerequisites
+                .token(account, service, key, self.caller_timeout)
         })
     }
 

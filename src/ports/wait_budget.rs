@@ -34,12 +34,15 @@ pub struct WaitBudget {
 impl WaitBudget {
     /// Begins a call on this thread. A call within another one shares its budget and its deadline.
     pub fn begin(deadline: Option<Instant>) -> Self {
+        Self::of(MAX_WAIT, deadline)
+    }
+
+    /// Begins a call that may wait this long, such as one in a test whose processes compete for the
+    /// same locks all the time.
+    pub fn of(left: Duration, deadline: Option<Instant>) -> Self {
         let is_outermost = BUDGET.get().is_none();
         if is_outermost {
-            BUDGET.set(Some(Budget {
-                left: MAX_WAIT,
-                deadline,
-            }));
+            BUDGET.set(Some(Budget { left, deadline }));
         }
         Self {
             is_outermost,

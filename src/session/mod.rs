@@ -614,6 +614,7 @@ impl Session {
             flight: None,
             newer: None,
             deadline,
+            caller_timeout: None,
         }
     }
 

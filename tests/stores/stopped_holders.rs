@@ -355,3 +355,22 @@ fn a_caller_that_times_out_learns_what_its_own_flight_waits_for() {
     let link = ask(&link);
     assert_eq!(link.kind, ErrorKind::Timeout, "{link}");
 }
+
+#[test]
+fn a_caller_waits_until_its_own_deadline_for_another_token_that_it_needs() {
+    let harness = new_harness();
+    harness.run_together(1, "get fileverbs:bearer");
+    let mut holder = harness.worker("hold");
+    assert_eq!(holder.line(), "ready");
+    holder.signal(libc::SIGSTOP);
+    let task = format!("get {} within 1500", crate::worker::package());
+    let mut command = harness.command(&task);
+    let mut worker = Worker::start(command.env("KEYFERRY_HTTP_TIMEOUT_MS", "300"));
+    assert_eq!(worker.line(), "ready");
+    worker.go();
+    let lines = worker.finish();
+    assert!(lines[0].starts_with("failed Busy "), "{lines:?}");
+    let took = took(&lines, "in ");
+    let deadline = Duration::from_millis(1500);
+    assert!(took >= deadline && took < deadline + NOISE, "{lines:?}");
+}
