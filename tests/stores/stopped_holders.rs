@@ -13,7 +13,7 @@ use crate::two_sessions::StoreSessions;
 use crate::worker::{key, record, user_key};
 
 /// What a busy machine may add to a wait. The waits that these tests look for lasted 5 s and more.
-const NOISE: Duration = Duration::from_secs(1);
+const NOISE: Duration = Duration::from_millis(2_500);
 /// The longest wait for locks that processes hold only briefly.
 const BRIEF: Duration = Duration::from_millis(500);
 

@@ -19,7 +19,7 @@ use crate::syscalls::{SystemCall, calls, is_change, syscalls};
 use crate::two_sessions::StoreSessions;
 
 /// What a busy machine may add to a wait. The waits that these tests look for lasted 5 s and more.
-const NOISE: Duration = Duration::from_secs(1);
+const NOISE: Duration = Duration::from_millis(2_500);
 /// The longest wait for locks that processes hold only briefly.
 const BRIEF: Duration = Duration::from_millis(500);
 /// The space of the lock for creating a store.
