@@ -118,6 +118,7 @@ static void sessions_keep_reject_and_forget() {
     CHECK(session.peek("user", line, sizeof line, length) == KEYFERRY_OK);
     CHECK(std::string_view(line, length) == "X-User-Token: " + std::string(first.value()));
     session.reject_value("user", "something else");
+    sandbox_revoke(std::string(first.value()).c_str());
     session.reject(first);
     CHECK(session.token_for("user").generation() > first.generation());
     const kf::time_point expires{std::chrono::seconds(4000000000)};

@@ -25,6 +25,7 @@ int main(void) {
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_WARN, on_log, NULL, NULL, &error));
     session = open_session_with("store", "file");
     token = token_for(session, "user");
+    sandbox_revoke(keyferry_token_value(token));
     SUCCEEDS(keyferry_session_reject(session, token, &error));
     keyferry_token_free(token);
     keyferry_token_free(token_for(session, "user"));

@@ -204,6 +204,13 @@ static inline void control(const char *method, const char *route, const char *bo
     }
 }
 
+/* Makes the service answer 401 to a token from now on. */
+static inline void sandbox_revoke(const char *value) {
+    char body[20000];
+    sprintf(body, "{\"token\": \"%.19000s\"}", value);
+    control("POST", "reject", body);
+}
+
 /* What the sandbox counted under a name. */
 static inline long sandbox_count(const char *name) {
     char quoted[64], response[16384];

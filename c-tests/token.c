@@ -74,6 +74,7 @@ static void every_later_one_has_a_greater_generation(void) {
     keyferry_token *second;
     CHECK(first != same && keyferry_token_generation(first) == keyferry_token_generation(same));
     CHECK_TEXT(keyferry_token_value(first), keyferry_token_value(same));
+    sandbox_revoke(keyferry_token_value(first));
     SUCCEEDS(keyferry_session_reject(session, first, &error));
     second = token_for(session, "user");
     CHECK(keyferry_token_generation(second) > keyferry_token_generation(first));

@@ -392,12 +392,12 @@ public:
         return keyferry_session_peek(get(), resource, buffer, capacity, &length);
     }
 
-    /// Reports that the service rejected a token. The next call gets another token. Errors: KEYFERRY_E_STORE.
+    /// Reports that the service rejected a token, for this session only. Prefer reject_value. Errors: KEYFERRY_E_STORE.
     void reject(const token &refused) const {
         detail::call([&](auto failure) { return keyferry_session_reject(get(), refused.get(), failure); });
     }
 
-    /// Reports that the service rejected a header value. Use this function if you have no token object.
+    /// Reports that the service rejected a header value for a resource. No process gets it for this resource again.
     /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
         detail::call([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });

@@ -116,6 +116,8 @@ pub struct Error {
     /// The plugin's mistake, if a plugin caused the error.
     #[doc(hidden)]
     pub plugin_fault: Option<PluginFault>,
+    /// Whether the same request may succeed later, although the kind does not say so.
+    is_temporary: bool,
 }
 
 /// A result whose error is [`Error`] by default.
@@ -132,6 +134,7 @@ impl Error {
             service_code: None,
             retry_after_ms: None,
             plugin_fault: None,
+            is_temporary: false,
         }
     }
 
@@ -163,6 +166,13 @@ impl Error {
         self
     }
 
+    /// Marks the error as one that may end by itself, although its kind does not say so.
+    #[must_use]
+    pub fn temporary(mut self) -> Self {
+        self.is_temporary = true;
+        self
+    }
+
     /// Returns the error message for people.
     pub fn message(&self) -> &str {
         &self.message
@@ -171,10 +181,11 @@ impl Error {
     /// Returns whether the same request may succeed if it is retried later.
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{Busy, NoResponse, Throttled, Timeout, Unavailable, Unreachable};
-        matches!(
-            self.kind,
-            Unreachable | NoResponse | Throttled | Unavailable | Busy | Timeout
-        )
+        self.is_temporary
+            || matches!(
+                self.kind,
+                Unreachable | NoResponse | Throttled | Unavailable | Busy | Timeout
+            )
     }
 }
 

@@ -193,6 +193,9 @@ pub struct ResolvedResource<'a> {
     pub service: usize,
     /// The resource that the path names.
     pub target: Target<'a>,
+    /// The path below the version prefix. With the key of the token, it identifies the resource of
+    /// a rejection.
+    pub path: &'a str,
     /// The query of the URL, without its question mark.
     pub query: Option<&'a str>,
 }
@@ -375,6 +378,7 @@ impl Accounts {
                 account,
                 service,
                 target,
+                path,
                 query,
             },
         })
@@ -404,6 +408,7 @@ impl Accounts {
                     account,
                     service,
                     target: bound.service.classify(path)?,
+                    path,
                     query,
                 })
             }
@@ -423,6 +428,7 @@ impl Accounts {
                         account,
                         service,
                         target: bound.service.classify(path)?,
+                        path,
                         query: url.query(),
                     });
                 }
@@ -440,6 +446,7 @@ impl Accounts {
                     account,
                     service,
                     target,
+                    path: url.path(),
                     query: url.query(),
                 })
             }

@@ -27,8 +27,13 @@ pub struct Acquisition {
     pub link_secret: Option<Secret>,
     /// The password of a link.
     pub link_password: Option<Secret>,
-    /// The generation of the cached token that is not fresh enough, if there is such a token.
+    /// The path of the resource that the token is for, below the version prefix.
+    pub resource: Box<str>,
+    /// The generation of the token that is not fresh enough or was rejected, if there is such a
+    /// token.
     pub stale_generation: Option<u64>,
+    /// Whether the caller rejected the token of that generation for this resource.
+    pub rejected: bool,
     /// The generation of the stored record that the caller has seen, or 0. The caller cannot use its
     /// token.
     pub seen_generation: u64,
@@ -54,6 +59,11 @@ impl Acquisition {
         state.timeout.max(self.caller_timeout.unwrap_or_default())
     }
 
+    /// Notes that the caller must not get the token of this generation.
+    pub fn reject(&mut self, generation: u64) {
+        (self.stale_generation, self.rejected) = (Some(generation), true);
+    }
+
     /// Creates the acquisition of a key, without further details.
     pub fn new(account: usize, service: usize, key: TokenKey) -> Self {
         Self {
@@ -63,7 +73,9 @@ impl Acquisition {
             parent: None,
             link_secret: None,
             link_password: None,
+            resource: Box::default(),
             stale_generation: None,
+            rejected: false,
             seen_generation: 0,
             caller_timeout: None,
             min_valid: Duration::ZERO,
@@ -99,7 +111,10 @@ impl Acquisition {
             parent: resolved.target.parent.map(str::to_owned),
             link_secret,
             link_password: request.link_password.clone(),
+            resource: resolved.path.into(),
             stale_generation: cached.map(|cached| cached.token.meta().generation),
+            rejected: cached
+                .is_some_and(|cached| cached.rejected && cached.token.meta().access == key.access),
             caller_timeout: request.timeout,
             min_valid: request.min_valid,
             ..Self::new(resolved.account, resolved.service, key)

@@ -12,6 +12,7 @@ use crate::engine::cache::entry::CachedToken;
 use crate::engine::fetch::Fetch;
 use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
+use crate::engine::rejections::Asker;
 use crate::engine::saves::MAX_SAVE_AT_END;
 use crate::engine::service_context::Prerequisites;
 use crate::engine::single_flight::{self, Flight, Joined, SingleFlight};
@@ -31,6 +32,8 @@ const MAX_BACKGROUND_REFRESHES: usize = 4;
 const BACKGROUND_GRACE_US: i64 = 30_000_000;
 /// The number of exchange timeouts after which a flight stops waiting for another flight.
 const MAX_TIMEOUTS: u32 = 10;
+/// How many further tokens a caller is served that has rejected all tokens so far.
+const MAX_REJECTED_IN_A_ROW: usize = 3;
 
 /// The engine's entry point.
 pub struct Broker {
@@ -38,6 +41,9 @@ pub struct Broker {
     pub state: EngineState,
     /// The running fetches of single tokens.
     flights: SingleFlight<TokenKey, Token>,
+    /// The running fetches for callers that rejected the present token. Only these callers share
+    /// the outcome.
+    replacements: SingleFlight<TokenKey, Token>,
     /// The running fetches of whole lists, such as all packages of a team. The key is the scope's
     /// fingerprint and the name of the list.
     listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
@@ -55,6 +61,7 @@ impl Broker {
         Self {
             state: EngineState::new(accounts, parts),
             flights: SingleFlight::default(),
+            replacements: SingleFlight::default(),
             listings: SingleFlight::default(),
             workers: Arc::default(),
             refreshes_in_background,
@@ -88,7 +95,16 @@ impl Broker {
 
     /// Returns the number of tokens that are being fetched.
     pub fn flights_under_way(&self) -> usize {
-        self.flights.count()
+        self.flights.count() + self.replacements.count()
+    }
+
+    /// Returns the flights that an acquisition may join.
+    fn flights_of(&self, acquisition: &Acquisition) -> &SingleFlight<TokenKey, Token> {
+        if acquisition.rejected {
+            &self.replacements
+        } else {
+            &self.flights
+        }
     }
 
     /// Serves a fresh cached token: one cache lookup, one clock read, one copy. Any other case goes
@@ -105,7 +121,9 @@ impl Broker {
             .bound(resolved.account, resolved.service);
         let now_us = self.state.now_us(bound);
         let hit = Persistence::new(&self.state, bound).cached_for(resolved, request, now_us)?;
-        if let Some(hit) = hit.as_ref().filter(|hit| now_us < hit.times.mandatory_us)
+        if let Some(hit) = hit
+            .as_ref()
+            .filter(|hit| now_us < hit.times.mandatory_us && !hit.rejected)
             && freshness::lasts(hit.token.meta(), request.min_valid, now_us)
         {
             if now_us >= hit.times.advisory_us {
@@ -130,7 +148,19 @@ impl Broker {
         let _budget = WaitBudget::begin(Some(deadline));
         let mut acquisition =
             Acquisition::of_request(&self.state, bound, resolved, request, present.as_ref())?;
-        let outcome = self.try_once(bound, resolved, &mut acquisition, request, deadline);
+        let tokens = Persistence::new(&self.state, bound);
+        let asker = Asker::Resource(resolved.path);
+        let mut outcome = self.try_once(bound, resolved, &mut acquisition, request, deadline);
+        // The caller may also have rejected the newer token that the flight found.
+        for _ in 0..MAX_REJECTED_IN_A_ROW {
+            match &outcome {
+                Ok(token) if tokens.forbids(token, asker) => {
+                    acquisition.reject(token.meta().generation);
+                    outcome = self.try_once(bound, resolved, &mut acquisition, request, deadline);
+                }
+                _ => break,
+            }
+        }
         let Err(error) = outcome else {
             return outcome;
         };
@@ -138,11 +168,11 @@ impl Broker {
             return Err(error);
         }
         let now_us = self.state.now_us(bound);
-        let tokens = Persistence::new(&self.state, bound);
         // `try_once` may have cached a stored token that is valid but not fresh.
         let present = present
             .filter(|hit| now_us < hit.token.meta().expires_us)
-            .or_else(|| tokens.cached(&acquisition.key));
+            .or_else(|| tokens.cached(&acquisition.key))
+            .filter(|hit| !tokens.forbids(&hit.token, asker));
         if let Some(present) = present {
             // Busy means that another process is fetching the token, so nothing is wrong.
             let level = if error.kind == ErrorKind::Busy {
@@ -178,6 +208,7 @@ impl Broker {
             return tokens
                 .load_newer(&read)
                 .or_else(|| Some(tokens.cached(&read.key)?.token))
+                .filter(|token| !tokens.forbids(token, asker))
                 .ok_or(error);
         }
         Err(error)
@@ -193,10 +224,18 @@ impl Broker {
         deadline: Instant,
     ) -> Result<Token> {
         if let Some(token) = self.stored_for(bound, resolved, acquisition, request) {
-            if freshness::lasts(token.meta(), request.min_valid, self.state.now_us(bound)) {
+            let meta = *token.meta();
+            let asker = Asker::Resource(&acquisition.resource);
+            let is_rejected = Persistence::new(&self.state, bound).forbids(&token, asker);
+            if is_rejected && meta.access == acquisition.key.access {
+                acquisition.reject(meta.generation);
+            } else if !is_rejected
+                && freshness::lasts(&meta, request.min_valid, self.state.now_us(bound))
+            {
                 return Ok(token);
+            } else {
+                acquisition.stale_generation = Some(meta.generation);
             }
-            acquisition.stale_generation = Some(token.meta().generation);
         }
         if let Some(error) = self
             .state
@@ -206,11 +245,12 @@ impl Broker {
             return Err(error);
         }
         loop {
-            let outcome = match self.flights.join(&acquisition.key) {
+            let outcome = match self.flights_of(acquisition).join(&acquisition.key) {
                 // A configured secret needs no network, so the caller's own thread reads it. A
                 // secret from a plugin may block, so a worker thread reads it.
                 Joined::Leader(flight)
                     if acquisition.key.resource_kind == ResourceKind::Key
+                        && !acquisition.rejected
                         && !uses_plugin_secrets(bound) =>
                 {
                     return self.run(acquisition, &flight);
@@ -225,8 +265,7 @@ impl Broker {
                     self.wait(bound, acquisition, &flight, request, deadline)
                 }
             };
-            // The flight of another caller waits only as long as that caller does. A token may also
-            // have been rejected before its flight ended.
+            // The flight of another caller waits only as long as that caller does.
             if !self.is_worth_joining_again(&outcome, deadline)
                 || self.is_served(bound, acquisition)
             {
@@ -296,10 +335,7 @@ impl Broker {
         request: &Request,
         deadline: Instant,
     ) -> Result<Token> {
-        let tokens = Persistence::new(&self.state, bound);
-        let outcome = flight.wait_or_take(deadline, &request.cancel, &|token, is_taken| {
-            tokens.take_unsaved(acquisition, token, is_taken)
-        });
+        let outcome = flight.wait(deadline, &request.cancel);
         let key = &acquisition.key;
         outcome.map_err(|error| match error.kind {
             ErrorKind::Timeout => self.state.blocked_by(key).unwrap_or_else(|| {
@@ -317,9 +353,34 @@ impl Broker {
         })
     }
 
+    /// Fetches a token that another flight needs. Another thread fetches it, so that the calling
+    /// flight goes on before a slow save ends. Joins another flight again if that one stopped
+    /// waiting for a lock before `deadline`.
+    fn fetch_needed(
+        self: &Arc<Self>,
+        acquisition: &Acquisition,
+        deadline: Instant,
+    ) -> Result<Token> {
+        loop {
+            let (flight, leads) = match self.flights_of(acquisition).join(&acquisition.key) {
+                Joined::Leader(flight) => {
+                    self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
+                    (flight, true)
+                }
+                Joined::Follower(flight) => (flight, false),
+            };
+            let until = Instant::now() + self.state.timeout * MAX_TIMEOUTS;
+            let outcome = flight.wait(until, &Cancel::default());
+            if leads || !self.is_worth_joining_again(&outcome, deadline) {
+                return outcome;
+            }
+        }
+    }
+
     /// Runs a flight on the calling thread.
     fn run(self: &Arc<Self>, acquisition: &Acquisition, flight: &Flight<Token>) -> Result<Token> {
-        self.flights.run(&acquisition.key, flight, || {
+        let flights = self.flights_of(acquisition);
+        flights.run(&acquisition.key, flight, || {
             Fetch::new(&self.state, self, acquisition).run(flight)
         })
     }
@@ -392,49 +453,53 @@ impl Broker {
 }
 
 impl Prerequisites for Arc<Broker> {
-    /// Returns a cached token, or fetches one. Another thread fetches it, so that the calling flight
-    /// goes on before a slow save ends.
+    /// Returns a cached token, or fetches one.
     fn token(
         &self,
         account: usize,
         service: usize,
         key: TokenKey,
+        resource: &str,
         caller_timeout: Option<Duration>,
     ) -> Result<Token> {
         let bound = self.state.accounts.bound(account, service);
+        let tokens = Persistence::new(&self.state, bound);
+        let forbids = |token: &Token| tokens.forbids(token, Asker::Flight(resource));
         let now_us = self.state.now_us(bound);
         let hit = self
             .state
             .cache
             .get(&key.borrow())
             .filter(|hit| now_us < hit.token.meta().expires_us);
-        if let Some(hit) = hit.as_ref().filter(|hit| now_us < hit.times.mandatory_us) {
+        let rejected = hit
+            .as_ref()
+            .is_some_and(|hit| hit.rejected && forbids(&hit.token));
+        if let Some(hit) = hit
+            .as_ref()
+            .filter(|hit| now_us < hit.times.mandatory_us && !rejected)
+        {
             return Ok(hit.token.clone());
         }
-        let acquisition = Acquisition {
+        let mut acquisition = Acquisition {
+            resource: resource.into(),
+            rejected,
             stale_generation: hit.as_ref().map(|hit| hit.token.meta().generation),
             caller_timeout,
             ..Acquisition::new(account, service, key)
         };
-        let tokens = Persistence::new(&self.state, bound);
         let deadline = Instant::now() + acquisition.lock_timeout(&self.state);
-        let outcome = loop {
-            let (flight, leads) = match self.flights.join(&acquisition.key) {
-                Joined::Leader(flight) => {
-                    self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
-                    (flight, true)
-                }
-                Joined::Follower(flight) => (flight, false),
-            };
-            let until = Instant::now() + self.state.timeout * MAX_TIMEOUTS;
-            let outcome = flight.wait_or_take(until, &Cancel::default(), &|token, is_taken| {
-                tokens.take_unsaved(&acquisition, token, is_taken)
-            });
-            if leads || !self.is_worth_joining_again(&outcome, deadline) {
-                break outcome;
-            }
+        let mut outcome = self.fetch_needed(&acquisition, deadline);
+        // The stored token may have been rejected for this resource by another process.
+        if let Some(token) = outcome.as_ref().ok().filter(|token| forbids(token)) {
+            acquisition.reject(token.meta().generation);
+            outcome = self.fetch_needed(&acquisition, deadline);
+        }
+        let cached = || {
+            tokens
+                .cached(&acquisition.key)
+                .map(|hit| hit.token)
+                .filter(|token| !forbids(token))
         };
-        let cached = || tokens.cached(&acquisition.key).map(|hit| hit.token);
         outcome.or_else(|error| cached().ok_or(error))
     }
 

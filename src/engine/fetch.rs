@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use crate::engine::accounts::BoundService;
 use crate::engine::acquisition::Acquisition;
 use crate::engine::freshness;
-use crate::engine::persistence::Persistence;
+use crate::engine::persistence::{FlightSave, Persistence};
+use crate::engine::replacement::Decision;
 use crate::engine::service_context::{LockedFlight, Prerequisites, ServiceContext};
 use crate::engine::single_flight::Flight;
 use crate::engine::state::{Blocked, EngineState};
@@ -21,7 +22,7 @@ use crate::log::{self, Level};
 use crate::model::key::{ResourceKind, TokenKey};
 use crate::model::token::Token;
 use crate::ports::service::{Acquired, TokenSpec};
-use crate::ports::store::{Record, RecordLock, Turn};
+use crate::ports::store::{Record, RecordLock, RejectLogin, Turn};
 use crate::ports::wait_budget::WaitBudget;
 use crate::secret::Secret;
 
@@ -93,7 +94,8 @@ impl<'a> Fetch<'a> {
         self.tokens
             .failed_since(key, began_us)
             .map_or(Ok(()), Err)?;
-        self.check_backoff(record.as_ref())?;
+        let backoff = self.state.backoff.remaining(key, self.state.clock.now_us());
+        backoff.map_or(Ok(()), Err)?;
         self.tokens.check_unusable(key)?;
         let newer = || self.tokens.newer_in_cache(self.acquisition);
         let flight = LockedFlight {
@@ -112,13 +114,16 @@ impl<'a> Fetch<'a> {
             deadline: None,
             caller_timeout: self.acquisition.caller_timeout,
         };
+        let save = FlightSave {
+            lock: flight.lock,
+            waiting,
+            login: self.may_replace(record.as_ref(), &context, &*lock)?,
+        };
         let outcome = self
             .renew_or_acquire(&context, &flight)
             .and_then(|fetched| match fetched {
                 Fetched::New(acquired) => {
-                    let stored =
-                        self.tokens
-                            .store_fetched(self.acquisition, acquired, flight.lock, waiting);
+                    let stored = self.tokens.store_fetched(self.acquisition, acquired, save);
                     self.tokens.note_unusable(key, stored.as_ref().err());
                     stored
                 }
@@ -210,13 +215,15 @@ impl<'a> Fetch<'a> {
             .or_else(cached)
     }
 
-    /// Returns whether the cache holds an unexpired token that lasts as long as the request needs.
+    /// Returns whether the cache holds an unexpired token that lasts as long as the request needs,
+    /// and that the caller did not reject.
     fn is_served(&self) -> bool {
         let now_us = self.state.now_us(self.bound);
         let cached = self.tokens.cached(&self.acquisition.key);
-        cached.is_some_and(|hit| {
-            freshness::lasts(hit.token.meta(), self.acquisition.min_valid, now_us)
-        })
+        !self.acquisition.rejected
+            && cached.is_some_and(|hit| {
+                freshness::lasts(hit.token.meta(), self.acquisition.min_valid, now_us)
+            })
     }
 
     /// Returns a fresh token that has appeared in the cache or in a usable record since the caller
@@ -233,22 +240,38 @@ impl<'a> Fetch<'a> {
             .or_else(cached)
     }
 
-    /// Applies rejections recorded by other processes, then checks whether the backoff allows a
-    /// request.
-    fn check_backoff(&self, record: Option<&Record>) -> Result<()> {
-        let (backoff, key) = (&self.state.backoff, &self.acquisition.key);
-        let alias = self.state.aliases.read().get(key).cloned();
-        let key = alias.as_ref().unwrap_or(key);
-        if let Some(record) = record {
-            record
-                .replaced_us
-                .iter()
-                .for_each(|at_us| backoff.replaced(key, *at_us));
-            if record.rejected {
-                backoff.rejected(key, record.generation);
-            }
-        }
-        backoff.check(key, self.state.clock.now_us())
+    /// Decides whether the token that the caller rejected may be replaced. A token that has expired
+    /// or was forgotten meanwhile needs no decision.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Decision::replace`]. They concern only the callers that rejected the
+    /// token.
+    fn may_replace(
+        &self,
+        record: Option<&Record>,
+        context: &ServiceContext<'_>,
+        lock: &dyn RecordLock,
+    ) -> Result<Option<RejectLogin>> {
+        let acquisition = self.acquisition;
+        let is_it = |token: &Token| acquisition.stale_generation == Some(token.meta().generation);
+        let cached = || Some(self.tokens.cached(&acquisition.key)?.token).filter(is_it);
+        let stored = || record?.token.clone().filter(is_it);
+        let rejected = acquisition.rejected.then(|| cached().or_else(stored));
+        let Some(token) = rejected.flatten() else {
+            return Ok(None);
+        };
+        // A link's token has the record of its package.
+        let package = (acquisition.key.resource_kind == ResourceKind::Link)
+            .then(|| self.tokens.record(&self.tokens.key_of(&token)));
+        let record = package.as_ref().map_or(record, Option::as_ref);
+        let decision = Decision {
+            state: self.state,
+            bound: self.bound,
+            record,
+            lock,
+            context,
+        };
+        decision.replace(&token)
     }
 
     /// Refreshes the token with the stored renewal secret. If there is none or the service rejects

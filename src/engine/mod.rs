@@ -37,6 +37,8 @@ pub mod fetch;
 pub mod freshness;
 pub mod negative_cache;
 pub mod persistence;
+pub mod rejections;
+pub mod replacement;
 pub mod saves;
 pub mod service_context;
 pub mod single_flight;

@@ -1,6 +1,5 @@
-//! Looks up, stores and rejects the tokens of one service, in the cache and the store.
+//! Looks up and stores the tokens of one service, in the cache and the store.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -11,6 +10,8 @@ use crate::engine::acquisition::{Acquisition, accesses, key_prefix, no_header, o
 use crate::engine::cache::entry::{CachedToken, RefreshTimes};
 use crate::engine::freshness;
 use crate::engine::negative_cache;
+use crate::engine::rejections::Asker;
+use crate::engine::replacement;
 use crate::engine::saves::MAX_SAVE_WAIT;
 use crate::engine::single_flight::Flight;
 use crate::engine::state::{self, EngineState};
@@ -20,12 +21,23 @@ use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::token::{NO_EXPIRY, Token, TokenKind, TokenMeta};
 use crate::ports::service::{Acquired, FoundToken};
-use crate::ports::store::{FailureRecord, Reach, Record, RecordLock, Saved};
+use crate::ports::store::{FailureRecord, Reach, Record, RecordLock, RejectLogin, Saved};
 use crate::secret::Secret;
 use crate::secret_sources;
 
 /// A smaller difference between the boot-time clock and the wall clock is ignored.
 const SET_BACK_FLOOR_US: i64 = 2_000_000;
+
+/// How a flight stores its token.
+#[derive(Clone, Copy)]
+pub struct FlightSave<'a> {
+    /// The lock of the flight's key.
+    pub lock: &'a dyn RecordLock,
+    /// The callers that wait for the token.
+    pub waiting: &'a Flight<Token>,
+    /// The login to note in the record, if a rejection caused it.
+    pub login: Option<RejectLogin>,
+}
 
 /// A view of the cache and the store, for one service of one account.
 #[derive(Clone, Copy)]
@@ -44,7 +56,8 @@ impl<'a> Persistence<'a> {
     }
 
     /// Returns the unexpired cached token for a resource. Tries the acceptable access levels in
-    /// order, and returns the first token found.
+    /// order, and returns the first token found. It is marked as rejected only if the caller must
+    /// not get it, because it was rejected for this resource.
     ///
     /// # Errors
     /// [`ErrorKind::NoHeader`] if the resource needs no header; [`ErrorKind::InvalidResource`] if
@@ -65,11 +78,31 @@ impl<'a> Persistence<'a> {
             let package = opened_by(self.state, self.bound, resolved, request)?;
             return Ok(package
                 .and_then(|key| cache.get(&key.borrow()))
-                .filter(live));
+                .filter(live)
+                .map(|hit| self.checked(hit, resolved)));
         }
         let prefix = key_prefix(self.bound, resolved);
         let mut accesses = accesses(resolved.target.required, request.access).iter();
-        Ok(accesses.find_map(|access| cache.get(&prefix.with(*access)).filter(live)))
+        Ok(accesses
+            .find_map(|access| cache.get(&prefix.with(*access)).filter(live))
+            .map(|hit| self.checked(hit, resolved)))
+    }
+
+    #[inline]
+    fn checked(&self, hit: CachedToken, resolved: &ResolvedResource<'_>) -> CachedToken {
+        let rejected = hit.rejected && self.forbids(&hit.token, Asker::Resource(resolved.path));
+        CachedToken { rejected, ..hit }
+    }
+
+    /// Returns the key of a token.
+    pub fn key_of(&self, token: &Token) -> TokenKey {
+        let meta = token.meta();
+        self.bound.key(meta.resource_kind, token.id(), meta.access)
+    }
+
+    /// Returns whether the asker must not get a token, because it rejected the token.
+    pub fn forbids(&self, token: &Token, asker: Asker<'_>) -> bool {
+        replacement::forbids(self.state, &token.key(), token.meta().generation, asker)
     }
 
     /// Returns the cached token if it is fresh and newer than the stale token of `acquisition`.
@@ -104,7 +137,7 @@ impl<'a> Persistence<'a> {
 
     /// Returns the fresh token of a usable record, as [`Persistence::load_newer`] does.
     pub fn newer_token(&self, acquisition: &Acquisition, record: Record) -> Option<Token> {
-        let token = record.token?;
+        let token = record.token.clone()?;
         let meta = *token.meta();
         let now_us = self.state.now_us(self.bound);
         let cached = self
@@ -114,7 +147,7 @@ impl<'a> Persistence<'a> {
             return None;
         }
         let times = freshness::windows(&meta, state::random());
-        self.state.cache.publish(&token, &times, now_us);
+        self.cache(&token, &times, now_us, &record.rejections);
         (acquisition.accepts(meta.generation) && now_us < times.mandatory_us).then_some(token)
     }
 
@@ -340,50 +373,48 @@ impl<'a> Persistence<'a> {
 
     /// Stores the token of a flight, then caches it, as [`Persistence::store_acquired`] does. If
     /// another token was stored since the lock was granted, returns that token, and drops the token
-    /// of the flight. If the save takes longer than [`MAX_SAVE_WAIT`], the callers of the flight
-    /// take the token before the save ends.
+    /// of the flight. If the save takes longer than [`MAX_SAVE_WAIT`], the callers of the flight get
+    /// the token before the save ends.
     ///
     /// # Errors
-    /// Returns the errors of [`Persistence::store_acquired`]; [`ErrorKind::Busy`] if a caller that
-    /// took the token early has rejected or removed it.
+    /// Returns the errors of [`Persistence::store_acquired`].
     pub fn store_fetched(
         &self,
         acquisition: &Acquisition,
         acquired: Acquired,
-        lock: &dyn RecordLock,
-        waiting: &Flight<Token>,
+        flight: FlightSave<'_>,
     ) -> Result<Token> {
-        self.store_under(acquisition, acquired, Some((lock, waiting)))
+        self.store_under(acquisition, acquired, Some(flight))
     }
 
     fn store_under(
         &self,
         acquisition: &Acquisition,
         acquired: Acquired,
-        flight: Option<(&dyn RecordLock, &Flight<Token>)>,
+        flight: Option<FlightSave<'_>>,
     ) -> Result<Token> {
         let Acquired {
             found,
             renewal,
             others,
         } = acquired;
-        let lock = flight.map(|(lock, _)| lock);
-        let mut is_taken = false;
-        let mut is_replaced = false;
+        let lock = flight.map(|flight| flight.lock);
         others.iter().for_each(|found| self.cache_found(found));
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
         let own_lock = lock.filter(|_| key == acquisition.key);
-        if own_lock.is_none() {
-            // Reading the record makes the next generation exceed the stored one. If this flight
-            // holds the lock of `key`, the record was already read when the lock was granted.
-            let _ = self.record(&key);
-        }
+        // Reading the record makes the next generation exceed the stored one. If this flight holds
+        // the lock of `key`, the record was already read when the lock was granted.
+        let before = match own_lock {
+            Some(lock) => lock.record().and_then(|record| record.reject_login),
+            None => self.record(&key).and_then(|record| record.reject_login),
+        };
         let token = self.make(&key, &found)?;
         let generation = token.meta().generation;
         if token.meta().kind == TokenKind::Key {
             let fingerprint = self.state.fingerprint(self.bound, &[token.value()]);
             negative_cache::lookup(&*self.state.store, &fingerprint, self.state.clock.now_us())
                 .map_or(Ok(()), Err)?;
+            self.cache_acquired(acquisition, &key, &token);
         } else {
             let record = Record {
                 generation,
@@ -395,12 +426,17 @@ impl<'a> Persistence<'a> {
                     .known_skew_us()
                     .map(|skew_us| skew_us + self.state.steady.set_back_us()),
                 acquired: self.state.boot_time(),
-                replaced_us: self.state.backoff.replaced_us(&key),
+                // A login outside a flight begins anew.
+                reject_login: flight.and_then(|flight| flight.login.or(before)),
                 ..Record::default()
             };
             let _running = self.state.saves.begin();
-            if let Some((_, waiting)) = flight {
-                waiting.offer(token.clone(), Instant::now() + MAX_SAVE_WAIT);
+            // Callers may use the token before it is stored: see `MAX_SAVE_WAIT`.
+            self.cache_acquired(acquisition, &key, &token);
+            if let Some(flight) = flight {
+                flight
+                    .waiting
+                    .offer(token.clone(), Instant::now() + MAX_SAVE_WAIT);
             }
             let winner = self
                 .save(&key, &record, own_lock)
@@ -408,19 +444,16 @@ impl<'a> Persistence<'a> {
             if acquisition.key != key {
                 self.save_link(acquisition, &key, generation, lock);
             }
-            is_taken = flight.is_some_and(|(_, waiting)| waiting.withdraw());
-            is_replaced = winner.is_some();
-            if is_taken && is_replaced {
+            if let Some(winner) = winner {
                 self.state.cache.remove(&token.key(), generation);
+                if let Some(token) = self.adopt(acquisition, winner) {
+                    return Ok(token);
+                }
+                self.cache_acquired(acquisition, &key, &token);
+            } else if !self.is_cached(&key, generation) {
+                // A caller removed the token while it was being saved, for example to log out.
+                self.forget_stored(&key, generation);
             }
-            if let Some(token) = winner.and_then(|winner| self.adopt(acquisition, winner)) {
-                return Ok(token);
-            }
-        }
-        if is_taken && !is_replaced {
-            self.check_not_dropped(&key, generation)?;
-        } else {
-            self.cache_acquired(acquisition, &key, &token);
         }
         log::write(
             Level::Info,
@@ -444,6 +477,22 @@ impl<'a> Persistence<'a> {
             ),
         );
         Some(token)
+    }
+
+    /// Returns whether a token of this generation or a later one is cached.
+    fn is_cached(&self, key: &TokenKey, generation: u64) -> bool {
+        let cached = self.state.cache.get(&key.borrow());
+        cached.is_some_and(|hit| hit.token.meta().generation >= generation)
+    }
+
+    fn forget_stored(&self, key: &TokenKey, generation: u64) {
+        let outcome = self.state.store.forget(key, generation, Reach::Everywhere);
+        if let Err(error) = outcome {
+            log::write(
+                Level::Warn,
+                format_args!("the removed token for {key} is still stored: {error}"),
+            );
+        }
     }
 
     /// Saves the record of a link, which names the package that has the token.
@@ -474,54 +523,6 @@ impl<'a> Persistence<'a> {
         }
     }
 
-    /// Takes a token that its flight is still saving, for a caller of that flight. The first caller
-    /// caches the token and sets `is_taken`. From then on, callers take only what is cached, so that
-    /// no caller gets the token after another one has rejected it. Returns `None` if the caller must
-    /// wait for the end of the flight.
-    pub fn take_unsaved(
-        &self,
-        acquisition: &Acquisition,
-        token: &Token,
-        is_taken: &mut bool,
-    ) -> Option<Token> {
-        if let Some(cached) = self.newer_in_cache(acquisition) {
-            return Some(cached);
-        }
-        if *is_taken {
-            return None;
-        }
-        *is_taken = true;
-        let key = self.own_key(token);
-        self.cache_acquired(acquisition, &key, token);
-        Some(token.clone())
-    }
-
-    /// Checks that a token that callers took before it was saved is still cached. If not, a caller
-    /// has rejected or removed it, and the same happens to its record.
-    fn check_not_dropped(&self, key: &TokenKey, generation: u64) -> Result<()> {
-        let cached = self.state.cache.get(&key.borrow());
-        if cached.is_some_and(|hit| hit.token.meta().generation >= generation) {
-            return Ok(());
-        }
-        if self.state.backoff.is_rejected(key, generation) {
-            self.reject_stored(key, generation)?;
-        } else {
-            self.state
-                .store
-                .forget(key, generation, Reach::Everywhere)?;
-        }
-        Err(Error::new(
-            ErrorKind::Busy,
-            format!("the token for {key} was rejected or removed while it was being stored; retry"),
-        ))
-    }
-
-    /// Returns the key of a token of this service.
-    fn own_key(&self, token: &Token) -> TokenKey {
-        let meta = token.meta();
-        self.bound.key(meta.resource_kind, token.id(), meta.access)
-    }
-
     fn publish(&self, key: &TokenKey, token: &Token) {
         let now_us = self.state.now_us(self.bound);
         let mut times = freshness::windows(token.meta(), state::random());
@@ -538,7 +539,18 @@ impl<'a> Persistence<'a> {
                 mandatory_us: token.meta().expires_us,
             };
         }
-        self.state.cache.publish(token, &times, now_us);
+        self.cache(token, &times, now_us, &[]);
+    }
+
+    /// Caches a token. Marks it if this process knows of a rejection of it, or if its record has
+    /// `rejected` resources.
+    fn cache(&self, token: &Token, times: &RefreshTimes, now_us: i64, rejected: &[Fingerprint]) {
+        let (meta, state) = (token.meta(), self.state);
+        state.cache.publish(token, times, now_us);
+        let key = self.bound.key(meta.resource_kind, token.id(), meta.access);
+        if state.rejections.merge(&key, meta.generation, rejected) {
+            state.cache.mark_rejected(&token.key(), meta.generation);
+        }
     }
 
     /// Caches a token from a list or from another response of the service.
@@ -582,62 +594,6 @@ impl<'a> Persistence<'a> {
             acquired_us: now_us,
         };
         Token::new(&found.new_token, name, &key.id, meta)
-    }
-
-    /// Marks a token of this service as rejected.
-    fn reject(&self, token: &Token) -> Result<()> {
-        let generation = token.meta().generation;
-        let key = self.own_key(token);
-        let was_there = self.state.cache.remove(&token.key(), generation);
-        if token.meta().kind == TokenKind::Key {
-            self.refuse_key(key, token);
-            return Ok(());
-        }
-        if was_there {
-            self.state.backoff.rejected(&key, generation);
-        }
-        self.reject_stored(&key, generation)
-    }
-
-    /// Marks the stored token of a key as rejected, unless it is of a later generation.
-    fn reject_stored(&self, key: &TokenKey, generation: u64) -> Result<()> {
-        let record = self.state.store.load(key)?;
-        match record.filter(|record| record.token.is_some() && record.generation <= generation) {
-            Some(record) => self.state.store.update(key, record.generation, &|record| {
-                (record.token, record.rejected) = (None, true);
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Records that the service rejected a configured secret, which blocks the secret for a while.
-    /// Further reports during that time concern the same rejection and are ignored. A report is
-    /// also ignored if the cache holds a newer token for the same key, because the reported token
-    /// has already been replaced.
-    fn refuse_key(&self, key: TokenKey, token: &Token) {
-        let (fingerprint, now_us) = (
-            self.state.fingerprint(self.bound, &[token.value()]),
-            self.state.clock.now_us(),
-        );
-        // Threads that report the same rejection wait for the one that records it, without a mutex:
-        // the store may wait for a lock.
-        let _turn = self.state.refusing.turn(fingerprint);
-        if self.state.cache.get(&key.borrow()).is_some()
-            || negative_cache::lookup(&*self.state.store, &fingerprint, now_us).is_some()
-        {
-            return;
-        }
-        let what = format!(
-            "{} rejected the configured secret; check its setting",
-            key.scope.service
-        );
-        negative_cache::record(
-            &*self.state.store,
-            &fingerprint,
-            Some(&Error::new(ErrorKind::BadCredentials, what)),
-            now_us,
-        );
-        self.state.refusals.lock().insert(key, fingerprint);
     }
 
     /// Returns the failure of a secret source that another process recorded while this process
@@ -724,19 +680,6 @@ impl<'a> Persistence<'a> {
             &[what, key.resource_kind.name(), &key.id, key.access.name()],
         )
     }
-}
-
-/// Marks a token as rejected by its service. From then on, neither the cache nor the store returns
-/// this generation of the token.
-///
-/// # Errors
-/// [`ErrorKind::Store`] if the store cannot be read or written.
-pub fn reject(state: &EngineState, token: &Token) -> Result<()> {
-    state.stats.rejected.fetch_add(1, Ordering::Relaxed);
-    state
-        .accounts
-        .at_scope(token.meta().scope)
-        .map_or(Ok(()), |bound| Persistence::new(state, bound).reject(token))
 }
 
 /// Returns the configured owner of the tokens of a key: a fingerprint of the value of the setting

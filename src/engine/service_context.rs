@@ -12,6 +12,8 @@ use time::format_description::well_known::Rfc2822;
 use crate::engine::accounts::BoundService;
 use crate::engine::negative_cache;
 use crate::engine::persistence;
+use crate::engine::rejections::Asker;
+use crate::engine::replacement;
 use crate::engine::state::{self, Blocked, EngineState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
@@ -26,8 +28,8 @@ use crate::secret_sources::{self, PluginSecrets};
 /// Fetches the other data that a flight needs: tokens, and whole lists such as the packages of a
 /// team. The broker implements this trait.
 pub trait Prerequisites {
-    /// Returns another token that the flight needs. `caller_timeout` is the timeout of the caller
-    /// that began the flight, if it has one.
+    /// Returns another token that the flight needs, for a resource. `caller_timeout` is the timeout of
+    /// the caller that began the flight, if it has one.
     ///
     /// # Errors
     /// Returns the errors of fetching the token.
@@ -36,6 +38,7 @@ pub trait Prerequisites {
         account: usize,
         service: usize,
         key: TokenKey,
+        resource: &str,
         caller_timeout: Option<Duration>,
     ) -> Result<Token>;
 
@@ -116,6 +119,11 @@ impl ServiceContext<'_> {
         self.key
             .iter()
             .for_each(|key| self.state.note_refusal(key, fingerprint));
+    }
+
+    /// Returns the resource for which this flight needs other tokens: the token that it fetches.
+    fn resource(&self) -> String {
+        self.key.map(TokenKey::to_string).unwrap_or_default()
     }
 
     /// Returns the fingerprint of the renewal of the key that is being fetched.
@@ -339,14 +347,19 @@ impl Context for ServiceContext<'_> {
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
         let key = self.bound().key(resource_kind, id, access);
         self.while_blocked(Some(Blocked::OnToken(key.clone())), || {
-            let (account, service) = (self.account, self.service);
-            self.prerequisites
-                .token(account, service, key, self.caller_timeout)
+            self.prerequisites.token(
+                self.account,
+                self.service,
+                key,
+                &self.resource(),
+                self.caller_timeout,
+            )
         })
     }
 
     fn reject(&self, token: &Token) {
-        if let Err(error) = persistence::reject(self.state, token) {
+        if let Err(error) = replacement::reject(self.state, token, Asker::Flight(&self.resource()))
+        {
             log::write(
                 Level::Warn,
                 format_args!("cannot record that a token was rejected: {error}"),

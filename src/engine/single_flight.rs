@@ -33,15 +33,9 @@ enum Progress<T> {
         result: T,
         /// The time from which callers take the result.
         from: Instant,
-        is_taken: bool,
     },
     Ended(Result<T>),
 }
-
-/// Takes the offered result of a flight. `Flight::wait_or_take` passes whether another caller has
-/// taken it before, and this function sets that flag if this caller takes it. Returns what the
-/// caller gets, or `None` if it must wait for the end of the flight.
-pub type Take<'a, T> = &'a dyn Fn(&T, &mut bool) -> Option<T>;
 
 /// The result of joining a flight.
 pub enum Joined<T> {
@@ -97,43 +91,18 @@ impl<T> Flight<T> {
     /// Offers a result to the callers. A caller takes it at `from`, or at its own deadline if that
     /// is earlier, unless the flight ends before.
     pub fn offer(&self, result: T, from: Instant) {
-        *self.progress.lock() = Progress::Offered {
-            result,
-            from,
-            is_taken: false,
-        };
+        *self.progress.lock() = Progress::Offered { result, from };
         self.changed.notify_all();
-    }
-
-    /// Withdraws the offer. Returns whether a caller has taken the result.
-    pub fn withdraw(&self) -> bool {
-        let mut progress = self.progress.lock();
-        let was_taken = matches!(*progress, Progress::Offered { is_taken: true, .. });
-        *progress = Progress::Running;
-        was_taken
     }
 }
 
 impl<T: Clone + Send + 'static> Flight<T> {
-    /// Waits for the outcome of the flight. Takes no offer.
-    ///
-    /// # Errors
-    /// Returns the errors of [`Flight::wait_or_take`].
-    pub fn wait(self: &Arc<Self>, deadline: Instant, cancel: &Cancel) -> Result<T> {
-        self.wait_or_take(deadline, cancel, &|_, _| None)
-    }
-
-    /// Waits for the outcome of the flight, or for a result that `take` takes.
+    /// Waits for the outcome of the flight, or for a result that it offers.
     ///
     /// # Errors
     /// Returns the error of the flight; [`ErrorKind::Timeout`] at the deadline;
     /// [`ErrorKind::Cancelled`] if the caller cancels.
-    pub fn wait_or_take(
-        self: &Arc<Self>,
-        deadline: Instant,
-        cancel: &Cancel,
-        take: Take<'_, T>,
-    ) -> Result<T> {
+    pub fn wait(self: &Arc<Self>, deadline: Instant, cancel: &Cancel) -> Result<T> {
         let waker = Arc::clone(self) as Arc<dyn Wake>;
         cancel.while_waiting(waker, || {
             let mut progress = self.progress.lock();
@@ -145,18 +114,10 @@ impl<T: Clone + Send + 'static> Flight<T> {
                 if cancel.is_cancelled() {
                     return Err(cancelled());
                 }
-                if let Progress::Offered {
-                    result,
-                    from,
-                    is_taken,
-                } = &mut *progress
-                {
+                if let Progress::Offered { result, from } = &*progress {
                     until = deadline.min(*from);
                     if now >= until {
-                        if let Some(result) = take(result, is_taken) {
-                            return Ok(result);
-                        }
-                        until = deadline;
+                        return Ok(result.clone());
                     }
                 }
                 if now >= deadline {
@@ -220,22 +181,15 @@ mod tests {
         let Joined::Leader(flight) = flights.join(&1) else {
             panic!("the first leads")
         };
-        let take = |result: &u32, is_taken: &mut bool| {
-            (!std::mem::replace(is_taken, true)).then_some(*result)
-        };
         let wait = |deadline| {
-            let outcome = flight.wait_or_take(deadline, &Cancel::default(), &take);
+            let outcome = flight.wait(deadline, &Cancel::default());
             outcome.map_err(|error| error.kind)
         };
         flight.offer(7, Instant::now() + Duration::from_millis(1));
         assert_eq!(wait(far()), Ok(7));
-        let soon = Instant::now() + Duration::from_millis(1);
-        assert_eq!(wait(soon), Err(ErrorKind::Timeout), "it is taken");
-        assert!(flight.withdraw());
         flight.offer(8, far());
         assert_eq!(wait(Instant::now()), Ok(8), "at the deadline");
         flight.offer(9, far());
-        assert!(!flight.withdraw());
         assert_eq!(flights.run(&1, &flight, || Ok(10)).ok(), Some(10));
         assert_eq!(wait(Instant::now()), Ok(10), "the flight has ended");
     }

@@ -1,6 +1,6 @@
 //! The engine's shared state: accounts, cache, store, network and clock, and how it shuts down.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +10,7 @@ use crate::clock::{Clock, SteadyClock};
 use crate::engine::accounts::{Accounts, BoundService};
 use crate::engine::backoff::Backoff;
 use crate::engine::cache::Cache;
+use crate::engine::rejections::Rejections;
 use crate::engine::saves::Saves;
 use crate::error::Error;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
@@ -59,40 +60,6 @@ pub struct Stats {
 }
 
 /// Lets one thread at a time do something about a fingerprint. The others hold no mutex while they
-/// wait.
-#[derive(Default)]
-pub struct Turns {
-    taken: Mutex<HashSet<Fingerprint>>,
-    freed: Condvar,
-}
-
-/// The turn of one thread. It ends when this value is dropped.
-pub struct OwnTurn<'a> {
-    turns: &'a Turns,
-    fingerprint: Fingerprint,
-}
-
-impl Turns {
-    /// Waits until no other thread has the turn of a fingerprint.
-    pub fn turn(&self, fingerprint: Fingerprint) -> OwnTurn<'_> {
-        let mut taken = self.taken.lock();
-        while !taken.insert(fingerprint) {
-            self.freed.wait(&mut taken);
-        }
-        OwnTurn {
-            turns: self,
-            fingerprint,
-        }
-    }
-}
-
-impl Drop for OwnTurn<'_> {
-    fn drop(&mut self) {
-        self.turns.taken.lock().remove(&self.fingerprint);
-        self.turns.freed.notify_all();
-    }
-}
-
 /// The state that the broker, the persistence and the service contexts share.
 pub struct EngineState {
     /// The profiles and the services of each.
@@ -115,12 +82,12 @@ pub struct EngineState {
     generation: AtomicU64,
     /// Counters.
     pub stats: Stats,
-    /// The keys that must wait after a failure or a rejection.
+    /// The keys that must wait after a failure.
     pub backoff: Backoff,
+    /// The resources for which tokens were rejected.
+    pub rejections: Rejections,
     /// The fingerprint under which a failure or throttle is recorded, by the key that it stopped.
     pub refusals: Mutex<HashMap<TokenKey, Fingerprint>>,
-    /// The configured secrets whose rejection is being recorded.
-    pub refusing: Turns,
     /// The package that a link opens, by the link's key.
     pub aliases: RwLock<HashMap<TokenKey, TokenKey>>,
     /// Whether the session is closing.
@@ -167,8 +134,8 @@ impl EngineState {
             generation: AtomicU64::new(0),
             stats: Stats::default(),
             backoff: Backoff::default(),
+            rejections: Rejections::default(),
             refusals: Mutex::default(),
-            refusing: Turns::default(),
             aliases: RwLock::default(),
             closed: AtomicBool::new(false),
             blocked: Mutex::default(),
@@ -232,7 +199,7 @@ impl EngineState {
         })
     }
 
-    /// Returns a generation greater than all before, including those of rejected tokens. It is at
+    /// Returns a generation greater than all before. It is at
     /// least the wall clock in microseconds, which keeps the generations of different processes
     /// apart.
     pub fn next_generation(&self) -> u64 {

@@ -258,12 +258,13 @@ pub unsafe extern "C" fn keyferry_session_peek(
     })
 }
 
-/// Reports that the service rejected a token (401). keyferry stops using this generation of the
-/// token, both cached and stored, and the next call returns another token. A later generation stays
-/// valid.
+/// Reports that the service rejected a token (401), without saying for which resource. This session
+/// does not get this generation of the token again for any resource. All other sessions and
+/// processes go on using it until a newer token is stored. A later generation stays valid.
 ///
-/// keyferry does not return a rejected API key or SecretKey again for a while. Makes no network
-/// request.
+/// Prefer `keyferry_session_reject_value`, which names the resource. The next call for the token
+/// finds out whether it is dead, as described there. If the service accepts the token, this session
+/// gets it again after 10 seconds. This function makes no network request.
 ///
 /// @param session    NULL for the default session
 /// @param token      the token. Borrowed; it may come from another session with the same account.
@@ -288,10 +289,21 @@ pub extern "C" fn keyferry_session_reject(
     })
 }
 
-/// Reports that the service rejected a header value. Use this function if you have no token object. Has an
-/// effect only if the value belongs to the current token of the resource.
+/// Reports that the service rejected a header value (401) for a resource. Does nothing unless the
+/// value belongs to the current token of the resource.
 ///
-/// Makes no network request.
+/// No process gets this token for this resource again. All other resources go on using it until a
+/// newer token is stored. keyferry ignores the resource's query, and remembers the last 64 resources
+/// of each token.
+///
+/// The next call for the resource finds out whether the token is dead. It returns a new token if it
+/// is, and KEYFERRY_E_INSUFFICIENT_ACCESS if the service accepts the token elsewhere. If the service
+/// cannot be asked, the token is replaced, but only some time after the last replacement that a
+/// rejection caused: 10 seconds, then 1 minute, 10 minutes, 1 hour. In between, the call returns
+/// KEYFERRY_E_BAD_CREDENTIALS, and `keyferry_error_retry_after_ms` says how long to wait. A
+/// configured API key or SecretKey cannot be replaced; it is handed out again after a pause.
+///
+/// Makes no network request itself.
 ///
 /// @param session    NULL for the default session
 /// @param resource   the resource that the value was returned for. Borrowed.

@@ -85,7 +85,7 @@ pub const KEYFERRY_E_TLS: keyferry_status = 602;
 pub const KEYFERRY_E_NO_RESPONSE: keyferry_status = 603;
 
 /// The service rejected the credential. Remedy: check it; keyferry does not send the same
-/// credential again for a while.
+/// credential again for a while. `keyferry_error_retry_after_ms` says how long.
 pub const KEYFERRY_E_BAD_CREDENTIALS: keyferry_status = 701;
 /// There is no valid login, and keyferry cannot log in without the user. Remedy: call `masv_login`,
 /// or configure e-mail and password.
@@ -93,7 +93,8 @@ pub const KEYFERRY_E_LOGIN_REQUIRED: keyferry_status = 702;
 /// The service does not know the requested item. Remedy: check its ID, and that the account has
 /// access to it.
 pub const KEYFERRY_E_NOT_FOUND: keyferry_status = 703;
-/// The available credentials do not allow this access. Remedy: configure the credential that the
+/// The available credentials do not allow this access, or the caller rejected a token that the
+/// service accepts elsewhere. Remedy: configure the credential or check the permission that the
 /// error message names.
 pub const KEYFERRY_E_INSUFFICIENT_ACCESS: keyferry_status = 704;
 /// The service is rate limiting requests. Remedy: wait as long as `keyferry_error_retry_after_ms`

@@ -216,6 +216,14 @@ pub trait Service: Send + Sync {
         None
     }
 
+    /// Returns a GET request that every valid token of this class may make, with the headers of the
+    /// token. After a caller has rejected the token, the response tells whether the token is still
+    /// valid: 2xx means that it is, and 401 that it is not. Returns `None` if the service has no such
+    /// route, or if it is not sure that every token of the class may use it.
+    fn probe(&self, _token: &Token) -> Option<Result<Request>> {
+        None
+    }
+
     /// Returns this service as an [`Agent`], if it is one.
     fn agent(&self) -> Option<&dyn Agent> {
         None
@@ -286,7 +294,7 @@ pub trait Context {
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token>;
 
     /// Rejects a token that the service did not accept. The next call of [`Context::token`] returns
-    /// another token.
+    /// another token, or the error that says why there is none.
     fn reject(&self, token: &Token);
 
     /// Sends a request that may be retried, such as a read. Responses with status 429 or 5xx are

@@ -51,18 +51,13 @@ pub struct Record {
     /// How many microseconds the service's clock was ahead of this machine's when the record was
     /// saved, if known.
     pub skew_us: Option<i64>,
-    /// Whether the token was rejected and no token has been acquired since.
-    pub rejected: bool,
-    /// When a token was last acquired to replace a rejected one, if ever, in microseconds since
-    /// 1970 by this machine's clock.
-    pub replaced_us: Option<i64>,
     /// Keyed fingerprints of the resources for which the token of this generation was rejected, at
-    /// most [`MAX_REJECTIONS`]. Not used yet.
+    /// most [`MAX_REJECTIONS`]. The token stays usable for all other resources.
     pub rejections: Vec<Fingerprint>,
     /// When the service last accepted the token of this generation in spite of a rejection, in
-    /// microseconds since 1970 by this machine's clock. Not used yet.
+    /// microseconds since 1970 by this machine's clock.
     pub alive_us: Option<i64>,
-    /// The last login that a rejection caused. It outlives the generation. Not used yet.
+    /// The last login that a rejection caused. It outlives the generation.
     pub reject_login: Option<RejectLogin>,
     /// When the token was acquired, by the boot-time clock, which cannot be set.
     pub acquired: Option<BootTime>,
@@ -81,6 +76,8 @@ pub struct RejectLogin {
     pub step: u32,
     /// When it happened, in microseconds since 1970 by this machine's clock.
     pub at_us: i64,
+    /// When a token was last rejected, by the same clock.
+    pub rejected_us: i64,
 }
 
 /// A point in time by the clock that counts from the machine's boot, also while it is suspended.

@@ -210,7 +210,9 @@ impl<'a> Inspect<'a> {
         lookup.at(resource, |resolved, bound| {
             let now_us = state.now_us(bound);
             let request = Request::default();
-            let hit = Persistence::new(state, bound).cached_for(resolved, &request, now_us)?;
+            let hit = Persistence::new(state, bound)
+                .cached_for(resolved, &request, now_us)?
+                .filter(|hit| !hit.rejected);
             let keys = lookup.keys(resolved, bound)?;
             let key = keys.into_iter().next().ok_or_else(not_cached)?;
             let pause = state.backoff.remaining(&key, state.clock.now_us());

@@ -18,7 +18,9 @@ use crate::engine::acquisition::{self, Acquisition};
 use crate::engine::broker::Broker;
 use crate::engine::cache::Peek;
 use crate::engine::freshness;
-use crate::engine::persistence::{self, Persistence};
+use crate::engine::persistence::Persistence;
+use crate::engine::rejections::Asker;
+use crate::engine::replacement;
 use crate::engine::service_context::ServiceContext;
 use crate::engine::state::EngineParts;
 use crate::error::{Error, ErrorKind, Result};
@@ -70,18 +72,19 @@ impl Default for Options {
 ///
 /// # fn main() -> Result<(), keyferry::Error> {
 /// # let mut config = Config::new();
-/// # config.set("masv.api_key", "made-up-key".into())?;
+/// # config.set("fileverbs.secret_key", "made-up-key".into())?;
 /// let session = Session::open(config)?;
 ///
 /// // A resource is a URL or a short form such as `packages/ID`. A request has more options.
-/// let token = session.token("user")?;
-/// let mut request = Request::new("user");
+/// let token = session.token("fileverbs:secret-key")?;
+/// let mut request = Request::new("fileverbs:secret-key");
 /// request.timeout = Some(Duration::from_secs(5));
 /// assert_eq!(session.token_for(&request)?.value(), token.value());
 ///
-/// // After a 401, reject the token. The next call returns another token, or the reason why not.
-/// session.reject(&token)?;
-/// assert!(session.token("user").is_err());
+/// // After a 401, reject the token. The next call for this resource returns another token, or the
+/// // reason why not.
+/// session.reject_value("fileverbs:secret-key", &token.value().into())?;
+/// assert!(session.token("fileverbs:secret-key").is_err());
 /// # Ok(())
 /// # }
 /// ```
@@ -272,6 +275,7 @@ impl Session {
                 let now_us = state.now_us(bound);
                 let hit = Persistence::new(state, bound)
                     .cached_for(&resolved, request, now_us)?
+                    .filter(|hit| !hit.rejected)
                     .map(|hit| hit.token);
                 hit.filter(|token| freshness::lasts(token.meta(), request.min_valid, now_us))
                     .ok_or_else(not_cached)
@@ -322,6 +326,9 @@ impl Session {
             acquisition::accesses(resolved.target.required, None),
             now_us,
             out,
+            |key, generation| {
+                replacement::forbids(state, key, generation, Asker::Resource(resolved.path))
+            },
         )
     }
 
@@ -346,6 +353,9 @@ impl Session {
                     &[key.access],
                     state.now_us(bound),
                     out,
+                    |key, generation| {
+                        replacement::forbids(state, key, generation, Asker::Resource(resolved.path))
+                    },
                 ))
             })
     }
@@ -434,14 +444,18 @@ impl Session {
         call(agent, &self.service_context(number, explicit))
     }
 
-    /// Reports that the service answered 401 to this token. The session no longer uses the token,
-    /// in memory or in the store. A newer token of the same resource stays.
+    /// Reports that the service answered 401 to this token, without saying for which resource. This
+    /// session does not get the token again, unless the service then shows that the token is valid.
+    /// Other sessions and processes go on using it until a newer token is stored.
+    ///
+    /// [`Session::reject_value`] also names the resource. Prefer it: its rejection stops no other
+    /// resource.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the store cannot be written.
+    /// [`ErrorKind::Store`] if the store cannot be used.
     pub fn reject(&self, token: &Token) -> Result<()> {
         let _budget = WaitBudget::begin(None);
-        persistence::reject(&self.broker.state, token)
+        replacement::reject(&self.broker.state, token, Asker::Session)
     }
 
     /// Stores a token that the caller obtained itself.
@@ -491,16 +505,23 @@ impl Session {
             .map(|token| token.is_some())
     }
 
-    /// Reports that the service rejected this value, which was handed out for this resource.
+    /// Reports that the service answered 401 to this value, which was handed out for this resource.
+    /// No process gets the token for this resource again. All other resources go on using it until a
+    /// newer token is stored. The next request for this resource finds out whether the token is
+    /// still valid, and replaces it if it is not.
     ///
     /// # Errors
     /// Returns the errors of resolving the resource; [`ErrorKind::Store`] if the store cannot be
     /// written.
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
         let _budget = WaitBudget::begin(None);
-        self.lookup()
-            .token_of_value(resource, value)?
-            .map_or(Ok(()), |token| self.reject(&token))
+        let state = &self.broker.state;
+        let Some(token) = self.lookup().token_of_value(resource, value)? else {
+            return Ok(());
+        };
+        self.lookup().at(resource, |resolved, _| {
+            replacement::reject(state, &token, Asker::Resource(resolved.path))
+        })
     }
 
     /// Removes the tokens of a resource, or all tokens, from the cache and the store. Their renewal
@@ -515,12 +536,14 @@ impl Session {
             state.cache.clear();
             state.aliases.write().clear();
             state.backoff.forget(|_| true);
+            state.rejections.forget(|_| true);
             return state.store.forget_all(Reach::Everywhere);
         };
         let lookup = self.lookup();
         lookup.at(resource, |resolved, bound| {
             for key in lookup.keys(resolved, bound)? {
                 state.cache.remove(&key.borrow(), u64::MAX);
+                state.rejections.forget(|other| *other == key);
                 state.store.forget(&key, u64::MAX, Reach::Everywhere)?;
             }
             // The user's own credential fetches every other token of the service, so forgetting

@@ -8,12 +8,14 @@ use std::time::Instant;
 use crate::engine::acquisition::accesses;
 use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
+use crate::engine::replacement;
 use crate::engine::state::EngineState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::ResourceKind;
 use crate::model::request::Request;
 use crate::model::token::Token;
 use crate::ports::http::{Failure, Http, Request as HttpRequest, Response};
+use crate::ports::store::Record;
 
 /// An HTTP client that fails every request.
 pub(super) struct NoNetwork;
@@ -57,10 +59,21 @@ pub(super) fn stored(state: &EngineState, request: &Request) -> Result<Option<To
                 now_us < times.mandatory_us
                     && freshness::lasts(token.meta(), request.min_valid, now_us)
             };
+            let is_rejected = |record: &Record| {
+                !record.rejections.is_empty()
+                    && record
+                        .rejections
+                        .contains(&replacement::fingerprint(state, resolved.path))
+            };
             let key = |access| bound.key(resolved.target.resource_kind, resolved.target.id, access);
             let accesses = accesses(resolved.target.required, request.access).iter();
             Ok(accesses
-                .filter_map(|access| tokens.record(&key(*access))?.token)
-                .find(serves))
+                .filter_map(|access| tokens.record(&key(*access)))
+                .find_map(|record| {
+                    record
+                        .token
+                        .clone()
+                        .filter(|token| serves(token) && !is_rejected(&record))
+                }))
         })
 }

@@ -82,8 +82,6 @@ fn is_in_cache(record: &Record) -> bool {
         renewal,
         alias: _,
         skew_us: _,
-        rejected,
-        replaced_us,
         rejections,
         alive_us,
         reject_login,
@@ -91,12 +89,7 @@ fn is_in_cache(record: &Record) -> bool {
         manifest: _,
         shared_generation: _,
     } = record;
-    renewal.is_none()
-        && !rejected
-        && replaced_us.is_none()
-        && rejections.is_empty()
-        && alive_us.is_none()
-        && reject_login.is_none()
+    renewal.is_none() && rejections.is_empty() && alive_us.is_none() && reject_login.is_none()
 }
 
 impl Records {

@@ -65,6 +65,7 @@ fn nothing_is_peeked_past_the_mandatory_point_or_after_a_reject() {
     let timed = TimedSession::new();
     timed.sandbox().set_life("user", 1000);
     let token = timed.token("user").unwrap();
+    timed.sandbox().reject_token(token.value());
     timed.session.reject(&token).unwrap();
     assert_eq!(timed.peek("user"), Err(ErrorKind::NotCached));
     timed.token("user").unwrap();

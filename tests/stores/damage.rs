@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keyferry::config::Config;
-use keyferry::model::key::TokenKey;
+use keyferry::model::key::{Fingerprint, TokenKey};
 use keyferry::ports::store::{KeyBackend, Reach, Record, Store};
 use keyferry::secret::Secret;
 use keyferry::session::Session;
@@ -328,7 +328,8 @@ fn a_lock_file_with_a_second_name_is_not_used_and_what_was_rejected_stays_so() {
     let (_, key, bytes) = stored(&harness);
     std::fs::hard_link(harness.path("store/lock"), harness.path("second")).unwrap();
     let store = harness.store();
-    let reject = |record: &mut Record| (record.token, record.rejected) = (None, true);
+    let resource = Fingerprint::from_bytes([1; 16]);
+    let reject = |record: &mut Record| record.rejections = vec![resource];
     store.update(&key, 7, &reject).unwrap();
     assert_eq!(
         std::fs::read(harness.token_file()).unwrap(),
@@ -337,7 +338,7 @@ fn a_lock_file_with_a_second_name_is_not_used_and_what_was_rejected_stays_so() {
     );
     let record = store.load(&key).unwrap().unwrap();
     assert!(
-        record.rejected && record.token.is_none() && record.generation == 7,
+        record.rejections == [resource] && record.token.is_some() && record.generation == 7,
         "the stored one is of the same generation, and older"
     );
 }

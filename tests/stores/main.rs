@@ -23,6 +23,7 @@ mod other_users;
 mod permissions;
 mod power_cuts;
 mod processes;
+mod rejections;
 mod stopped_holders;
 mod stopped_steps;
 mod stress;

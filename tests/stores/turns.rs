@@ -189,7 +189,11 @@ fn a_renewal_secret_is_taken_once_and_can_be_put_back() {
 fn an_update_changes_its_generation_alone_and_keeps_the_renewal_secret() {
     with_each_store(|store| {
         save(store, 7);
-        let login = RejectLogin { step: 2, at_us: 5 };
+        let login = RejectLogin {
+            step: 2,
+            at_us: 5,
+            rejected_us: 6,
+        };
         let change = |record: &mut Record| {
             assert!(record.renewal.is_none(), "only a lock gives it out");
             record.rejections.push(Fingerprint::from_bytes([1; 16]));

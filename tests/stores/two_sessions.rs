@@ -7,6 +7,7 @@ use keyferry::config::Config;
 use keyferry::error::ErrorKind;
 use keyferry::model::request::Request;
 use keyferry::model::token::TokenKind;
+use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry_sandbox::{Fault, credentials as c};
 use keyferry_testing::harness::Harness;
@@ -106,11 +107,12 @@ fn nothing_of_a_key_or_token_can_be_read_from_names_or_files() {
 }
 
 #[test]
-fn a_rejected_token_is_gone_for_all_and_a_later_one_is_not() {
+fn a_revoked_token_is_replaced_for_all_and_a_later_one_is_not() {
     let harness = new_harness();
     let (first, second) = (harness.session(), harness.session());
     let old = first.token("user").unwrap();
     assert_eq!(second.token("user").unwrap().meta(), old.meta());
+    harness.sandbox().reject_token(old.value());
     first.reject(&old).unwrap();
     let new = first.token("user").unwrap();
     assert!(new.meta().generation > old.meta().generation && new.value() != old.value());
@@ -129,6 +131,7 @@ fn the_generation_exceeds_the_stored_one_though_the_clock_goes_back() {
     harness.pass_s(-3600);
     let later = harness.session();
     let taken = later.token("user").unwrap();
+    harness.sandbox().reject_token(taken.value());
     later.reject(&taken).unwrap();
     let new = later.token("user").unwrap();
     assert!(new.meta().generation > old.meta().generation);
@@ -326,8 +329,15 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
     harness.pass_s(30);
     assert_eq!(stored(&Request::new("user")), None, "it has ended");
     assert_eq!(harness.sandbox().count("requests"), requests);
-    session.reject(&session.token(&package).unwrap()).unwrap();
-    assert_eq!(stored(&Request::new(package)), None, "it was rejected");
+    let value = Secret::from(session.token(&package).unwrap().value());
+    session.reject_value(&package, &value).unwrap();
+    assert_eq!(
+        stored(&Request::new(&*package)),
+        None,
+        "it was rejected for this resource"
+    );
+    let other = format!("{package}/files");
+    assert!(stored(&Request::new(other)).is_some(), "and for no other");
 }
 
 #[test]

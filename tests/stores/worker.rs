@@ -25,6 +25,7 @@ use keyferry::stores::file::FileStore;
 use keyferry::sys::file_lock::{FileLocks, LockId, TryLock};
 use keyferry::sys::private_keyring::PrivateKeyring;
 use keyferry_sandbox::credentials as c;
+use keyferry_testing::http;
 
 use crate::power_cuts::Found;
 
@@ -75,8 +76,15 @@ fn runs_its_task() {
         ),
         ["reject", resource] => {
             let session = session();
-            session.reject(&session.token(resource).unwrap()).unwrap();
+            if let Ok(token) = session.token(resource) {
+                let value = Secret::from(token.value());
+                session.reject_value(resource, &value).unwrap();
+            }
+            let next = session.token(resource).map_err(|error| error.kind);
+            report(&format!("then {:?}", next.map(drop)));
         }
+        ["use", path, "threads", threads] => use_token(path, threads.parse().unwrap()),
+        ["use-forbidden", count] => use_forbidden(count.parse().unwrap()),
         ["save", generation] => save(&record(&key("01A"), generation.parse().unwrap())),
         ["save", generation, "without", "renewal"] => {
             save(&record_without_renewal(
@@ -114,6 +122,7 @@ fn runs_its_task() {
         ["clear-kernel-keys"] => clear_kernel_keys(),
         ["loosen-kernel-keyring"] => loosen_kernel_keyring(),
         ["race-for-kernel-keyring", rounds] => race_for_kernel_keyring(rounds.parse().unwrap()),
+        ["forget", resource] => session().forget(Some(resource)).unwrap(),
         ["forget"] => report(&format!(
             "{:?}",
             session().forget(None).map_err(|error| error.to_string())
@@ -163,6 +172,59 @@ fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
         "good {good} in {} us",
         began.elapsed().as_micros()
     ));
+}
+
+/// Sends a request with the token of its URL. After a 401, rejects the token.
+fn send_with_token(session: &Session, path: &str) -> Result<u16, error::ErrorKind> {
+    let base = variable("KEYFERRY_MASV_URL").unwrap();
+    let url = format!("{base}/{path}");
+    let token = session.token(&url).map_err(|error| error.kind)?;
+    let headers: Vec<_> = token.headers().collect();
+    let status = http::send(&base, "GET", &format!("/{path}"), &headers, "").status;
+    if status == 401 {
+        session
+            .reject_value(&url, &Secret::from(token.value()))
+            .unwrap();
+    }
+    Ok(status)
+}
+
+/// Reports how many threads had an answer, at the latest with their second token.
+fn use_token(path: &str, threads: usize) {
+    let session = session();
+    wait();
+    let served = &|_| {
+        let outcome = match send_with_token(&session, path) {
+            Ok(401) => send_with_token(&session, path),
+            outcome => outcome,
+        };
+        if outcome != Ok(200) {
+            report(&format!("got {outcome:?}"));
+        }
+        outcome == Ok(200)
+    };
+    let served = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads)
+            .map(|number| scope.spawn(move || served(number)))
+            .collect();
+        let ended = threads.into_iter().map(|thread| thread.join().unwrap());
+        ended.filter(|served| *served).count()
+    });
+    report(&format!("served {served}"));
+}
+
+/// Uses routes that answer 401 to a good token, and reports how many got no other token.
+fn use_forbidden(count: usize) {
+    let session = session();
+    wait();
+    let forbidden = (0..count)
+        .map(|number| format!("v1/things/{number}"))
+        .filter(|path| {
+            send_with_token(&session, path) == Ok(401)
+                && send_with_token(&session, path) == Err(error::ErrorKind::InsufficientAccess)
+        })
+        .count();
+    report(&format!("forbidden {forbidden}"));
 }
 
 /// Reports when it waits for another process: a call with a short timeout fails for that reason,

@@ -37,6 +37,10 @@ pub const CONTENT_TEXT: usize = 8;
 /// time has passed.
 pub const NOTIFIED: u64 = 1;
 
+/// The highest bit of the word `ADVISORY`. It is set after a caller rejected the token for some
+/// resource. The word is then negative, so that each lookup that compares it takes the slow path.
+const REJECTED: u64 = 1 << 63;
+
 /// When a token should be refreshed, in microseconds since 1970 by the service's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshTimes {
@@ -47,9 +51,10 @@ pub struct RefreshTimes {
 }
 
 impl RefreshTimes {
-    /// Returns the word for the advisory time in a new entry: the bit `NOTIFIED` is 0.
+    /// Returns the word for the advisory time in a new entry: the bits `NOTIFIED` and `REJECTED`
+    /// are 0.
     pub fn advisory_word(&self) -> u64 {
-        self.advisory_us as u64 & !NOTIFIED
+        self.advisory_us.max(0) as u64 & !NOTIFIED
     }
 }
 
@@ -60,6 +65,8 @@ pub struct CachedToken {
     pub token: Token,
     /// Its refresh times.
     pub times: RefreshTimes,
+    /// Whether a caller rejected the token for some resource.
+    pub rejected: bool,
 }
 
 /// The reason why a cached token is not returned.
@@ -82,6 +89,8 @@ pub enum EntryView {
     /// The token is past its advisory time, and no caller was notified yet. Contains the entry's
     /// word for the advisory time.
     Due(u64),
+    /// A caller rejected the token for some resource. Contains the token's generation.
+    Rejected(u64),
 }
 
 /// Stands in for the words of a block that is too short for an entry.
@@ -194,12 +203,13 @@ fn layout(content: &[AtomicU64]) -> Layout {
 /// Copies the token and its refresh times. Returns `None` only if the words are torn.
 pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
     let times = RefreshTimes {
-        advisory_us: (word(content, ADVISORY) & !NOTIFIED) as i64,
+        advisory_us: (word(content, ADVISORY) & !(NOTIFIED | REJECTED)) as i64,
         mandatory_us: word(content, MANDATORY) as i64,
     };
     Some(CachedToken {
         token: *token(content)?,
         times,
+        rejected: word(content, ADVISORY) & REJECTED != 0,
     })
 }
 
@@ -250,6 +260,9 @@ fn stale(content: &[AtomicU64], now_us: i64) -> NotFresh {
 pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
     let advisory = word(content, ADVISORY);
     if now_us >= advisory as i64 {
+        if advisory & REJECTED != 0 {
+            return EntryView::Rejected(word(content, GENERATION));
+        }
         if now_us >= word(content, MANDATORY) as i64 {
             return EntryView::Stale(stale(content, now_us));
         }
@@ -260,7 +273,8 @@ pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> 
     line(content, out)
 }
 
-/// Copies the header line of a token past its advisory time, after a caller was notified.
+/// Copies the header line of a token until its mandatory time, whatever the word for the advisory
+/// time says.
 pub fn peek_notified(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
     if now_us >= word(content, MANDATORY) as i64 {
         EntryView::Stale(stale(content, now_us))
@@ -298,4 +312,18 @@ pub fn exchange_advisory(content: &[AtomicU64], from: u64, to: u64) -> bool {
             .compare_exchange(from, to, Relaxed, Relaxed)
             .is_ok()
     })
+}
+
+/// Marks an entry, because a caller rejected its token for some resource.
+pub fn mark_rejected(content: &[AtomicU64]) {
+    if let Some(advisory) = content.get(ADVISORY) {
+        advisory.fetch_or(REJECTED, Relaxed);
+    }
+}
+
+/// Returns the words for an advisory time that callers may have seen in an entry, and for each of
+/// them the word for another advisory time. A mark of a rejection stays.
+pub fn advisory_words(from: &RefreshTimes, to: &RefreshTimes) -> [(u64, u64); 4] {
+    let (from, to) = (from.advisory_word(), to.advisory_word());
+    [0, NOTIFIED, REJECTED, REJECTED | NOTIFIED].map(|bits| (from | bits, to | bits & REJECTED))
 }

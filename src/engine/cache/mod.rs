@@ -125,7 +125,8 @@ impl Cache {
     }
 
     /// Copies the header line of the token that [`Cache::fresh`] would return into `out`. A token
-    /// past its advisory time is copied too, until its mandatory time.
+    /// past its advisory time is copied too, until its mandatory time. `forbids` says whether the
+    /// caller must not get a token of a generation, because it was rejected.
     #[inline(always)]
     pub fn peek(
         &self,
@@ -133,6 +134,7 @@ impl Cache {
         accesses: &[Access],
         now_us: i64,
         out: &mut [MaybeUninit<u8>],
+        forbids: impl Fn(&TokenKeyRef<'_>, u64) -> bool,
     ) -> Peek {
         let hash = self.hash(prefix);
         for access in accesses {
@@ -143,6 +145,10 @@ impl Cache {
                 Some(EntryView::Due(advisory)) => {
                     return self.peek_due(&key, advisory, now_us, out);
                 }
+                Some(EntryView::Rejected(generation)) if forbids(&key, generation) => {
+                    return Peek::Miss;
+                }
+                Some(EntryView::Rejected(_)) => return self.peek_late(&key, now_us, out),
                 Some(EntryView::Stale(NotFresh::Renewable)) => return Peek::Miss,
                 Some(EntryView::Stale(NotFresh::Ended)) | None => {}
             }
@@ -163,6 +169,12 @@ impl Cache {
         if self.exchange_advisory(key, advisory, advisory | entry::NOTIFIED) {
             return Peek::RefreshDue;
         }
+        self.peek_late(key, now_us, out)
+    }
+
+    /// Copies the header line of a token until its mandatory time.
+    #[cold]
+    fn peek_late(&self, key: &TokenKeyRef<'_>, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
         match self.find(key, self.hash(&key.prefix()), |content| {
             entry::peek_notified(content, now_us, out)
         }) {
@@ -187,14 +199,10 @@ impl Cache {
         let later = RefreshTimes {
             advisory_us,
             ..*times
-        }
-        .advisory_word();
-        [
-            times.advisory_word(),
-            times.advisory_word() | entry::NOTIFIED,
-        ]
-        .into_iter()
-        .any(|seen| self.exchange_advisory(key, seen, later))
+        };
+        entry::advisory_words(times, &later)
+            .into_iter()
+            .any(|(seen, later)| self.exchange_advisory(key, seen, later))
     }
 
     /// Caches a token in place of the key's present one. Returns false if the present token has a
@@ -225,6 +233,17 @@ impl Cache {
             None => self.insert(&mut writer, tag, block),
         }
         true
+    }
+
+    /// Marks the token of a key, if its generation is at most `up_to_generation`: a caller rejected
+    /// it for some resource. [`Cache::fresh`] no longer returns it, so that each caller is checked.
+    pub fn mark_rejected(&self, key: &TokenKeyRef<'_>, up_to_generation: u64) {
+        let _writer = self.writer.lock();
+        if let Some((_, block)) = self.slot_of(key, tag(self.hash(&key.prefix()), key.access))
+            && entry::meta(self.content(block)).generation <= up_to_generation
+        {
+            entry::mark_rejected(self.content(block));
+        }
     }
 
     /// Removes the token of a key, if its generation is at most `up_to_generation`. Returns whether

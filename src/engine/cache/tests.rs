@@ -46,7 +46,13 @@ const ALWAYS: RefreshTimes = RefreshTimes {
 #[expect(unsafe_code, reason = "reads back what a peek has written")]
 fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
     let mut out = [MaybeUninit::new(0); 200];
-    let peek = cache.peek(&key(id).prefix(), &[key(id).access], now_us, &mut out);
+    let peek = cache.peek(
+        &key(id).prefix(),
+        &[key(id).access],
+        now_us,
+        &mut out,
+        |_, _| false,
+    );
     // SAFETY: every byte was initialised above.
     let bytes = out.map(|byte| unsafe { byte.assume_init() });
     (
@@ -164,6 +170,7 @@ fn a_later_access_serves_where_an_earlier_one_has_nothing_left() {
             &[Access::Manage, Access::Write],
             now_us,
             &mut [MaybeUninit::new(0); 99],
+            |_, _| false,
         )
     };
     let [manage, write] =

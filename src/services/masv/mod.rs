@@ -23,13 +23,14 @@ pub use api::Masv;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
-use crate::model::token::{NewToken, TokenKind};
+use crate::model::token::{NewToken, Token, TokenKind};
+use crate::ports::http::Request;
 use crate::ports::service::{
     Acquired, Context, FoundToken, RequiredAccess, Service, Target, TokenSpec,
 };
 use crate::secret::Secret;
 use crate::services::response;
-use api::{PACKAGE_HEADER, TRANSFER_HEADER, check_id};
+use api::{PACKAGE_HEADER, TEAMS_PATH, TRANSFER_HEADER, check_id};
 
 impl Service for Masv {
     fn name(&self) -> &str {
@@ -129,6 +130,12 @@ impl Service for Masv {
             access,
             new_token: NewToken::new(kind, header, value, expiry),
         })
+    }
+
+    fn probe(&self, token: &Token) -> Option<Result<Request>> {
+        // For tokens of packages and transfers, MASV documents no such route.
+        matches!(token.meta().kind, TokenKind::User | TokenKind::Key)
+            .then(|| self.get_request(TEAMS_PATH, token))
     }
 
     fn login(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Acquired> {

@@ -139,7 +139,7 @@ impl Masv {
         }
         context.reject(&second_token);
         Err(response
-            .error(ErrorKind::BadCredentials, "MASV rejected a user token that it had just issued; check `masv.url` and the account at MASV"))
+            .error(ErrorKind::BadCredentials, "MASV rejects the user token for this request, but the token is new or still valid; check the account's permissions and `masv.url`"))
     }
 
     /// Returns the user token.
@@ -154,13 +154,17 @@ impl Masv {
         token: &Token,
         context: &dyn Context,
     ) -> Result<ApiResponse> {
+        let response = context.send(&self.get_request(path, token)?)?;
+        Ok(ApiResponse::new(response, Secret::from(token.value())))
+    }
+
+    /// Builds a GET with the headers of a token.
+    pub(super) fn get_request(&self, path: &str, token: &Token) -> Result<Request> {
         let request_without_headers = Request::get(self.url(path)?);
-        let request = token
+        Ok(token
             .headers()
             .fold(request_without_headers, |request, (name, value)| {
                 request.header(name, Secret::from(value))
-            });
-        let response = context.send(&request)?;
-        Ok(ApiResponse::new(response, Secret::from(token.value())))
+            }))
     }
 }

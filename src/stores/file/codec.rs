@@ -20,15 +20,13 @@ const HAS_TOKEN: u16 = 1 << 1;
 const HAS_RENEWAL: u16 = 1 << 2;
 const HAS_ALIAS: u16 = 1 << 3;
 const HAS_SKEW: u16 = 1 << 4;
-const IS_REJECTED: u16 = 1 << 5;
-const IS_REPLACED: u16 = 1 << 6;
-const HAS_REJECTIONS: u16 = 1 << 7;
-const IS_ALIVE: u16 = 1 << 8;
-const HAS_REJECT_LOGIN: u16 = 1 << 9;
-const HAS_BOOT_TIME: u16 = 1 << 10;
-const HAS_MANIFEST: u16 = 1 << 11;
-const HAS_SHARED_GENERATION: u16 = 1 << 12;
-const ALL_FLAGS: u16 = (1 << 13) - 1;
+const HAS_REJECTIONS: u16 = 1 << 5;
+const IS_ALIVE: u16 = 1 << 6;
+const HAS_REJECT_LOGIN: u16 = 1 << 7;
+const HAS_BOOT_TIME: u16 = 1 << 8;
+const HAS_MANIFEST: u16 = 1 << 9;
+const HAS_SHARED_GENERATION: u16 = 1 << 10;
+const ALL_FLAGS: u16 = (1 << 11) - 1;
 
 /// Encodes a record and its key.
 #[expect(
@@ -43,8 +41,6 @@ pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
         renewal,
         alias,
         skew_us,
-        rejected,
-        replaced_us,
         rejections,
         alive_us,
         reject_login,
@@ -64,8 +60,6 @@ pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
         (renewal.is_some(), HAS_RENEWAL),
         (alias.is_some(), HAS_ALIAS),
         (skew_us.is_some(), HAS_SKEW),
-        (*rejected, IS_REJECTED),
-        (replaced_us.is_some(), IS_REPLACED),
         (!rejections.is_empty(), HAS_REJECTIONS),
         (alive_us.is_some(), IS_ALIVE),
         (reject_login.is_some(), HAS_REJECT_LOGIN),
@@ -83,15 +77,18 @@ pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
     alias
         .iter()
         .for_each(|alias| encode_key_in_scope(&mut out, alias));
-    skew_us
-        .iter()
-        .chain(replaced_us)
-        .for_each(|us| out.u64(*us as u64));
+    skew_us.iter().for_each(|us| out.u64(*us as u64));
     encode_rejections(&mut out, rejections);
     alive_us.iter().for_each(|us| out.u64(*us as u64));
-    if let Some(RejectLogin { step, at_us }) = reject_login {
+    if let Some(RejectLogin {
+        step,
+        at_us,
+        rejected_us,
+    }) = reject_login
+    {
         out.u64(u64::from(*step));
         out.u64(*at_us as u64);
+        out.u64(*rejected_us as u64);
     }
     if let Some(BootTime { boot, at_us }) = acquired {
         out.bytes(boot.bytes());
@@ -125,8 +122,6 @@ pub(super) fn decode_record(bytes: &[u8]) -> Option<(TokenKey, Record)> {
         renewal: part.of(HAS_RENEWAL, |input| Some(Secret::from(input.text()?)))?,
         alias: part.of(HAS_ALIAS, |input| decode_key_in_scope(input, &scope))?,
         skew_us: part.of(HAS_SKEW, Decoder::i64)?,
-        rejected: flags & IS_REJECTED != 0,
-        replaced_us: part.of(IS_REPLACED, Decoder::i64)?,
         rejections: part
             .of(HAS_REJECTIONS, decode_rejections)?
             .unwrap_or_default(),
@@ -135,6 +130,7 @@ pub(super) fn decode_record(bytes: &[u8]) -> Option<(TokenKey, Record)> {
             Some(RejectLogin {
                 step: u32::try_from(input.u64()?).ok()?,
                 at_us: input.i64()?,
+                rejected_us: input.i64()?,
             })
         })?,
         acquired: part.of(HAS_BOOT_TIME, |input| {
@@ -451,11 +447,13 @@ mod tests {
             renewal: Some(Secret::from("r")),
             alias: Some(key().with_access(Access::Read)),
             skew_us: Some(-5),
-            rejected: true,
-            replaced_us: Some(4),
             rejections: (0..MAX_REJECTIONS as u8).map(fingerprint).collect(),
             alive_us: Some(-6),
-            reject_login: Some(RejectLogin { step: 3, at_us: -7 }),
+            reject_login: Some(RejectLogin {
+                step: 3,
+                at_us: -7,
+                rejected_us: 4,
+            }),
             acquired: Some(BootTime {
                 boot: fingerprint(8),
                 at_us: 11,
@@ -476,9 +474,8 @@ mod tests {
         let rest = |record: &Record| {
             (
                 (record.generation, record.alias.clone(), record.skew_us),
-                (record.rejected, record.replaced_us, record.alive_us),
-                (record.reject_login, record.acquired, record.manifest),
-                record.shared_generation,
+                (record.alive_us, record.reject_login, record.acquired),
+                (record.manifest, record.shared_generation),
             )
         };
         one.token.as_ref().map(parts) == other.token.as_ref().map(parts)
@@ -490,14 +487,12 @@ mod tests {
 
     /// Removes one part of a record.
     type Removal = fn(&mut Record);
-    const REMOVALS: [Removal; 13] = [
+    const REMOVALS: [Removal; 11] = [
         |record| record.token = None,
         |record| record.owner = None,
         |record| record.renewal = None,
         |record| record.alias = None,
         |record| record.skew_us = None,
-        |record| record.rejected = false,
-        |record| record.replaced_us = None,
         |record| record.rejections.clear(),
         |record| record.alive_us = None,
         |record| record.reject_login = None,

@@ -28,8 +28,8 @@ const KEEP_FAILURES: Duration = Duration::from_secs(24 * 3600);
 const MAX_RECORDS: usize = 2_000;
 /// How long a record is kept after its token has expired.
 const KEEP_AFTER_EXPIRY_US: i64 = 24 * 3600 * 1_000_000;
-/// How long a record without a token is kept after it was created. Such a record belongs to a
-/// rejected token or to a link.
+/// How long a record without a token is kept after it was created. Such a record belongs to a link
+/// or to a configured secret that was rejected.
 const KEEP_WITHOUT_TOKEN_US: i64 = 31 * KEEP_AFTER_EXPIRY_US;
 
 fn is_older_than(modified: std::io::Result<SystemTime>, age: Duration) -> bool {

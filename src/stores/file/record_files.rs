@@ -231,18 +231,7 @@ impl RecordFiles {
         };
         if let Some(found) = self.read(key).filter(|found| is_it(&found.record)) {
             let record = changed(found.record);
-            if record.rejected {
-                // Even on a full disk the file can be removed. Then other processes don't use the
-                // rejected token.
-                let _ = self.remove_file(key, generation);
-            }
-            self.keep_in_memory(
-                key,
-                Record {
-                    token: None,
-                    ..record
-                },
-            );
+            self.keep_in_memory(key, record);
         }
         self.failed(&error);
     }

@@ -380,9 +380,12 @@ fn expiry_rows(demo: &mut DemoRun, masv: &str) {
     }
     demo.sandbox.reject_token(next.value());
     let was_refused = demo.has_status(&next, &profile_call(masv), 401);
-    let note = "the service revokes the token: 8 threads report this at once, and keyferry logs in once for all";
+    let note = "the service revokes the token: 8 threads report this at once; keyferry asks the service, and logs in once for all";
     let reject_at_once = |session: &Session, request: &Request| all_reject(session, request, &next);
-    let last = demo.add_row_with(row("login", &[("login", 1)], note), reject_at_once);
+    let last = demo.add_row_with(
+        row("login", &[("teams", 1), ("login", 1)], note),
+        reject_at_once,
+    );
     if !was_refused || last.is_some_and(|last| last.meta().generation <= next.meta().generation) {
         demo.fail_last_row(
             "the service accepted the revoked token, or the new one has no higher generation",
@@ -394,7 +397,7 @@ fn expiry_rows(demo: &mut DemoRun, masv: &str) {
 fn all_reject(session: &Session, request: &Request, refused: &Token) -> Result<Token> {
     let one = || {
         session
-            .reject(refused)
+            .reject_value(&request.resource, &refused.value().into())
             .and_then(|()| session.token_for(request))
     };
     let all: Vec<_> = std::thread::scope(|scope| {

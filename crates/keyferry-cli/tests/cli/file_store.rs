@@ -166,10 +166,39 @@ fn trap_10_a_reject_by_git_ends_exactly_the_token_that_it_names() {
     reject(&first[1..]);
     assert_eq!(token(&harness, "fileverbs:bearer"), first);
     reject(&first);
-    let second = token(&harness, "fileverbs:bearer");
+    assert_eq!(
+        token(&harness, "fileverbs:bearer"),
+        first,
+        "it goes on serving others than git"
+    );
+    let second = token(&harness, "fileverbs:git");
     assert_ne!(second, first);
     reject(&first);
     assert_eq!(token(&harness, "fileverbs:bearer"), second);
+}
+
+#[test]
+fn a_rejected_token_that_is_alive_ends_with_1_and_one_that_may_be_dead_with_4() {
+    let harness = Harness::watching_arguments();
+    let ask = |url: &str| run(&harness, KEYFERRY, &["token", url], "");
+    let erase = |base: &str, path: &str, value: &str| {
+        let host = protocol_and_host(base);
+        let input = format!(
+            "{host}path={path}\nusername=x\npassword={}\n",
+            value.trim_end()
+        );
+        run(&harness, HELPER, &["erase"], &input).assert_silent();
+    };
+    let masv = harness.sandbox().masv_url();
+    let url = format!("{masv}/v1/things/1");
+    erase(masv, "v1/things/1", &ask(&url).out);
+    ask(&url).assert_error(1, "but the token is valid");
+    assert_eq!(ask(&format!("{masv}/v1/things/2")).code, Some(0));
+    let fileverbs = harness.sandbox().fileverbs_url();
+    let url = format!("{fileverbs}/api/v1/jobrequests/1");
+    (0..2).for_each(|_| erase(fileverbs, "api/v1/jobrequests/1", &ask(&url).out));
+    ask(&url).assert_error(4, "wait at least");
+    assert_eq!(ask("fileverbs:bearer").code, Some(0));
 }
 
 #[test]
