@@ -249,20 +249,25 @@ export class Session {
   cached(resource: Resource, options?: TokenOptions): Token | undefined;
 
   /**
-   * Marks a token as rejected after the service responded with a 401.
+   * Reports that the service responded with a 401 to a token.
    *
-   * The token's generation is removed from cache and store, and the next call returns a new token.
-   * Later generations are not affected. A rejected API key or SecretKey is not returned for a
-   * while. Source: RFC 9110, 15.5.2.
+   * This session doesn't get the token again, for any resource. If the service then accepts the
+   * token, the session gets it again after 10 seconds. Other sessions and processes go on using it
+   * until a newer one is stored. Prefer {@link rejectValue}, which names the resource. Source: RFC
+   * 9110, 15.5.2.
    */
   reject(token: Token): Promise<void>;
   /** Blocking version of {@link reject}. */
   rejectSync(token: Token): void;
 
   /**
-   * Rejects a header value, with or without `Bearer `, that keyferry returned for a resource.
+   * Reports that the service responded with a 401 to a header value, with or without `Bearer `,
+   * that keyferry returned for a resource.
    *
-   * Does nothing if the value isn't the current one.
+   * No process gets the token for this resource again; other resources go on using it. The next
+   * call for the resource returns a new token if the service doesn't accept the old one any more.
+   * Otherwise it fails with KEYFERRY_E_INSUFFICIENT_ACCESS, or with KEYFERRY_E_BAD_CREDENTIALS if
+   * the service can't be asked. Does nothing if the value isn't the current one.
    */
   rejectValue(resource: Resource, value: Secret): Promise<void>;
   /** Blocking version of {@link rejectValue}. */

@@ -139,9 +139,18 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
     }
   }
 
-  /** Rejects the headers that got a 401. Returns new headers, or undefined if there are none. */
-  async function headersAfter401(url, authHeaders, signal) {
+  /**
+   * Rejects the headers that got a 401.
+   *
+   * This happens after every 401, also if the request can't be sent again. Otherwise a program that
+   * only sends streams would use a revoked token until it expires.
+   */
+  async function rejectHeaders(url, authHeaders) {
     for (const value of Object.values(authHeaders)) await session.rejectValue(url.href, value);
+  }
+
+  /** Returns new headers in place of rejected ones, or undefined if there are none. */
+  async function headersAfter401(url, authHeaders, signal) {
     const newHeaders = await headersFor(url, signal, NO_OTHER_TOKEN);
     const isNew = newHeaders && Object.entries(newHeaders).some(([name, value]) => authHeaders[name] !== value);
     return isNew ? newHeaders : undefined;
@@ -166,7 +175,9 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
     let authHeaders = await headersFor(request.url, signal);
     for (let redirectCount = 0, hasRetried = false; ; ) {
       const response = await send(request, authHeaders, follows ? 'manual' : redirect);
-      const mayRetry = response.status === 401 && !hasRetried && Object.keys(authHeaders).length > 0 && isReplayable(request);
+      const wasRejected = response.status === 401 && Object.keys(authHeaders).length > 0;
+      if (wasRejected) await rejectHeaders(request.url, authHeaders);
+      const mayRetry = wasRejected && !hasRetried && isReplayable(request);
       const newHeaders = mayRetry ? await headersAfter401(request.url, authHeaders, signal) : undefined;
       const location = follows && REDIRECTS.includes(response.status) ? response.headers.get('location') : null;
       if (newHeaders === undefined && location === null) {

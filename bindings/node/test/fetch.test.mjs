@@ -168,7 +168,7 @@ test('a 401 with nothing new to try is the answer', async () => {
   await bare.adopt(pack, token.value);
   await sandbox.refuse(token.value);
   assert.equal((await createFetch(bare)(files)).status, 401);
-  assert.equal(bare.header(pack), undefined);
+  assert.equal(bare.header(files), undefined);
 });
 
 test('a 401 on a token that nobody else can get is the answer', async () => {
@@ -194,6 +194,10 @@ test('a stream is sent once, and its 401 is the answer', async () => {
   const post = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new Blob(['{}']).stream(), duplex: 'half' };
   assert.equal((await keyferryFetch(`${masv}/v1/${pack}/finalize`, post)).status, 401);
   assert.equal(await count('login'), 1);
+  assert.equal(session.stats().rejected, 1);
+  // The next stream gets another token.
+  const next = { ...post, body: new Blob(['{}']).stream() };
+  assert.ok((await keyferryFetch(`${masv}/v1/${pack}/finalize`, next)).ok);
 });
 
 const bodies = { text: '{}', bytes: Buffer.from('{}'), blob: new Blob(['{}']), stream: () => new Blob(['{}']).stream() };

@@ -123,6 +123,7 @@ for (const [name, ask] of Object.entries(renewing)) {
 
 test('rejecting a token gets another, and harms no later one', async () => {
   const first = await session.tokenFor('user');
+  await sandbox.refuse(first.value);
   await session.reject(first);
   assert.equal(session.header('user'), undefined);
   const second = await session.tokenFor('user');

@@ -22,21 +22,25 @@ def headers_for(session: "Session", url: str) -> "dict[str, str]":
         return {}
 
 
-def headers_after_401(session: "Session", url: str, sent_headers: "dict[str, str]") -> "dict[str, str]":
-    """Rejects the headers of a request that got a 401 and returns new ones, or an empty dict if
-    there are none.
+def reject_headers(session: "Session", url: str, sent_headers: "dict[str, str]") -> None:
+    """Rejects the headers of a request that got a 401.
+
+    The adapters call this after every 401, also if the request can't be sent again. Otherwise a
+    program that only sends streams would use a revoked token until it expires.
     """
-    _reject(session, url, sent_headers)
+    for value in sent_headers.values():
+        session.reject_value(url, value)
+
+
+def headers_after_401(session: "Session", url: str, sent_headers: "dict[str, str]") -> "dict[str, str]":
+    """Returns new headers for a request whose headers were rejected, or an empty dict if there are
+    none.
+    """
     try:
         headers = headers_for(session, url)
     except NO_OTHER_TOKEN:
         return {}
     return {} if headers == sent_headers else headers
-
-
-def _reject(session: "Session", url: str, sent_headers: "dict[str, str]") -> None:
-    for value in sent_headers.values():
-        session.reject_value(url, value)
 
 
 async def aheaders_for(session: "Session", url: str) -> "dict[str, str]":
@@ -47,14 +51,19 @@ async def aheaders_for(session: "Session", url: str) -> "dict[str, str]":
         return {}
 
 
+async def areject_headers(session: "Session", url: str, sent_headers: "dict[str, str]") -> None:
+    """The asyncio version of `reject_headers`."""
+    if sent_headers:
+        from asyncio import get_running_loop
+
+        await get_running_loop().run_in_executor(None, reject_headers, session, url, sent_headers)
+
+
 async def aheaders_after_401(session: "Session", url: str, sent_headers: "dict[str, str]") -> "dict[str, str]":
     """The asyncio version of `headers_after_401`.
 
     Cancelling the task cancels the request for the token.
     """
-    from asyncio import get_running_loop
-
-    await get_running_loop().run_in_executor(None, _reject, session, url, sent_headers)
     try:
         headers = await aheaders_for(session, url)
     except NO_OTHER_TOKEN:

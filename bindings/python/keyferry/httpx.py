@@ -3,7 +3,7 @@
 import httpx
 
 from . import default
-from ._auth import aheaders_after_401, aheaders_for, headers_after_401, headers_for
+from ._auth import aheaders_after_401, aheaders_for, areject_headers, headers_after_401, headers_for, reject_headers
 from .session import Session
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ class Auth(httpx.Auth):
     client.get("https://api.massive.app/v1/packages/01EXAMPLE/files")
     ```
 
-    After a 401 the token is rejected and the request is sent once more with a new token, unless its
+    After a 401 the token is rejected, and the request is sent once more with a new token, unless its
     body is a stream. If there is no new token, the caller gets the 401 response. The headers are
     never sent along a redirect. With `httpx.AsyncClient`, keyferry runs on asyncio and doesn't
     block the event loop. Raises the errors of `keyferry.Session.token_for` if keyferry cannot get a
@@ -43,11 +43,15 @@ class Auth(httpx.Auth):
         sent = [request]
         try:
             response = yield _with_auth(request, headers_for(self._session, str(request.url)))
-            if _can_retry(response):
+            if response.status_code == 401:
                 sent.append(retry := response.request)
-                headers = headers_after_401(self._session, str(retry.url), _auth_headers_of(retry))
+                url, auth_headers = str(retry.url), _auth_headers_of(retry)
+                reject_headers(self._session, url, auth_headers)
+                headers = headers_after_401(self._session, url, auth_headers) if _is_in_memory(retry.stream) else {}
                 if headers:
-                    yield _with_auth(retry, headers)
+                    response = yield _with_auth(retry, headers)
+                    if response.status_code == 401:
+                        reject_headers(self._session, url, headers)
         finally:
             _remove_auth(sent)
 
@@ -55,11 +59,15 @@ class Auth(httpx.Auth):
         sent = [request]
         try:
             response = yield _with_auth(request, await aheaders_for(self._session, str(request.url)))
-            if _can_retry(response):
+            if response.status_code == 401:
                 sent.append(retry := response.request)
-                headers = await aheaders_after_401(self._session, str(retry.url), _auth_headers_of(retry))
+                url, auth_headers = str(retry.url), _auth_headers_of(retry)
+                await areject_headers(self._session, url, auth_headers)
+                headers = await aheaders_after_401(self._session, url, auth_headers) if _is_in_memory(retry.stream) else {}
                 if headers:
-                    yield _with_auth(retry, headers)
+                    response = yield _with_auth(retry, headers)
+                    if response.status_code == 401:
+                        await areject_headers(self._session, url, headers)
         finally:
             _remove_auth(sent)
 
@@ -99,10 +107,6 @@ def _remove_auth(requests: "list[httpx.Request]") -> None:
     """
     for request in requests:
         request.headers = httpx.Headers(request.headers)
-
-
-def _can_retry(response: httpx.Response) -> bool:
-    return response.status_code == 401 and _is_in_memory(response.request.stream)
 
 
 def _is_in_memory(stream: object) -> bool:

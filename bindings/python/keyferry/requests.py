@@ -4,7 +4,7 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from . import default
-from ._auth import headers_after_401, headers_for
+from ._auth import headers_after_401, headers_for, reject_headers
 from .session import Session
 
 TYPE_CHECKING = False
@@ -25,8 +25,8 @@ class Auth(AuthBase):
     client.get("https://api.massive.app/v1/packages/01EXAMPLE/files")
     ```
 
-    After a 401 the token is rejected and the request is sent once more with a new token, unless its
-    body can't be sent again. If there is no new token, the caller gets the 401 response. The
+    After a 401 the token is rejected, and the request is sent once more with a new token, unless
+    its body can't be sent again. If there is no new token, the caller gets the 401 response. The
     headers are never sent along a redirect. If the redirect's target responds with a 401, the
     request is sent there once more with the target's own headers. Raises the errors of
     `keyferry.Session.token_for` if keyferry cannot get a token. Source: RFC 9110, 15.5.2.
@@ -88,9 +88,12 @@ class _RetryAfter401:
 
     def __call__(self, response: Response, **options: "Any") -> Response:
         request = response.request
-        if response.status_code != 401 or not self._rewind(request.body):
+        if response.status_code != 401:
             return response
         auth_headers = _auth_headers_of(request)
+        self._reject(request)
+        if not self._rewind(request.body):
+            return response
         headers = headers_after_401(self._session, str(request.url), auth_headers)
         if not headers:
             return response
@@ -100,7 +103,14 @@ class _RetryAfter401:
         retried = _send_again(response, _add_auth(request, headers), options)
         # A request that followed a redirect had no authentication headers, so no token was rejected
         # yet. Allow it one more retry.
-        return retried if auth_headers else self(retried, **options)
+        if not auth_headers:
+            return self(retried, **options)
+        if retried.status_code == 401:
+            self._reject(retried.request)
+        return retried
+
+    def _reject(self, request: PreparedRequest) -> None:
+        reject_headers(self._session, str(request.url), _auth_headers_of(request))
 
     def _rewind(self, body: "Any") -> bool:
         if not body or isinstance(body, (bytes, str)):

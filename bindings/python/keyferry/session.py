@@ -294,18 +294,23 @@ class Session(Services):
             raise
 
     def reject(self, token: Token) -> None:
-        """Marks a token as rejected after the service responded with a 401.
+        """Reports that the service responded with a 401 to a token.
 
-        The token's generation is removed from cache and store, and the next call returns a new
-        token. Later generations are not affected. A rejected API key or SecretKey is not returned
-        for a while. Source: RFC 9110, 15.5.2.
+        This session doesn't get the token again, for any resource. If the service then accepts the
+        token, the session gets it again after 10 seconds. Other sessions and processes go on using
+        it until a newer one is stored. Prefer `reject_value`, which names the resource. Source: RFC
+        9110, 15.5.2.
         """
         self._call_with_handle(call_status, _reject, token._address)
 
     def reject_value(self, resource: str, value: "Secret") -> None:
-        """Rejects a header value, with or without `Bearer `, that keyferry returned for a resource.
+        """Reports that the service responded with a 401 to a header value, with or without
+        `Bearer `, that keyferry returned for a resource.
 
-        Does nothing if the value isn't the current one.
+        No process gets the token for this resource again; other resources go on using it. The next
+        call for the resource returns a new token if the service doesn't accept the old one any
+        more. Otherwise it raises `InsufficientAccess`, or `BadCredentials` if the service can't be
+        asked. Does nothing if the value isn't the current one.
         """
         with WipedSecrets(value) as (copy,):
             self._call_with_handle(call_status, _reject_value, encode(resource), copy)

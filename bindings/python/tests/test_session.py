@@ -234,7 +234,9 @@ class Logins(Case):
 
     def test_an_ended_login_without_a_password_wants_a_person(self):
         session = keyferry.Session(config(masv_email=None, masv_password=None))
-        session.reject(session.masv_login(EMAIL, PASSWORD))
+        token = session.masv_login(EMAIL, PASSWORD)
+        control("POST", "reject", {"token": token.value})
+        session.reject(token)
         error = self.fails(keyferry.LoginRequired, session.token_for, "user")
         self.assertIn("log in", error.remedy)
 
