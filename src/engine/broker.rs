@@ -32,7 +32,7 @@ const MAX_BACKGROUND_REFRESHES: usize = 4;
 const BACKGROUND_GRACE_US: i64 = 30_000_000;
 /// The number of exchange timeouts after which a flight stops waiting for another flight.
 const MAX_TIMEOUTS: u32 = 10;
-/// How many further tokens a caller is served that has rejected all tokens so far.
+/// How many further tokens are looked for if the caller has rejected each one so far.
 const MAX_REJECTED_IN_A_ROW: usize = 3;
 
 /// The engine's entry point.
@@ -489,7 +489,7 @@ impl Prerequisites for Arc<Broker> {
         };
         let deadline = Instant::now() + acquisition.lock_timeout(&self.state);
         let mut outcome = self.fetch_needed(&acquisition, deadline);
-        // The stored token may have been rejected for this resource by another process.
+        // The stored token may be the one that the calling flight rejected.
         if let Some(token) = outcome.as_ref().ok().filter(|token| forbids(token)) {
             acquisition.reject(token.meta().generation);
             outcome = self.fetch_needed(&acquisition, deadline);

@@ -34,13 +34,14 @@ const INTERVALS_US: [i64; 4] = [
     600 * SECOND_US,
     3600 * SECOND_US,
 ];
-/// How many tokens in a row are replaced at once if the service says that they are dead. Each further
-/// one waits for the first interval.
+/// How many tokens in a row are replaced at once if the service does not accept them. Each further one
+/// is replaced at least the first interval after the one before.
 const MAX_AT_ONCE: u32 = 2;
 /// After this time without a rejection, the intervals begin anew.
 const RESET_US: i64 = 3600 * SECOND_US;
 /// How exactly the time of the last rejection is stored. It saves writes.
 const REJECTED_PRECISION_US: i64 = 60 * SECOND_US;
+
 /// Returns the fingerprint under which the rejections of a resource are recorded. `resource` is its
 /// path below the version prefix.
 pub fn fingerprint(state: &EngineState, resource: &str) -> Fingerprint {
