@@ -275,7 +275,7 @@ private:
 /// A resource and the requirements for its token.
 ///
 /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT.
-/// Ownership: owns the C object, which copies the values that are set. Threads: [one]; for cancel(), and for a session's functions that take the request: [any].
+/// Ownership: owns the C object, which copies the values that are set. Threads: [one]. Exceptions: cancel() and the session functions that take the request are [any].
 class request {
 public:
     /// Creates a request for `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH`, or a URL of a service.
@@ -392,12 +392,12 @@ public:
         return keyferry_session_peek(get(), resource, buffer, capacity, &length);
     }
 
-    /// Reports that the service rejected a token, for this session only. Prefer reject_value. Errors: KEYFERRY_E_STORE.
+    /// Reports that the service answered 401 to a token. Only this session stops using the token. Prefer reject_value. Errors: KEYFERRY_E_STORE.
     void reject(const token &refused) const {
         detail::call([&](auto failure) { return keyferry_session_reject(get(), refused.get(), failure); });
     }
 
-    /// Reports that the service rejected a header value for a resource. No process gets it for this resource again.
+    /// Reports that the service answered 401 to a header value at a resource. keyferry no longer returns the value for this resource.
     /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
         detail::call([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });

@@ -101,8 +101,8 @@ impl BoundService {
     /// The skew between the service's clock and the wall clock is limited by [`SKEW_LIMIT_US`]. If
     /// the header confirms the present skew, no limit applies.
     ///
-    /// Rationale: a response may take half a minute to arrive. If the header counted as the exact
-    /// time, keyferry would take the service's clock for half a minute slow.
+    /// Rationale: a response may take half a minute to arrive. A header that is half a minute old
+    /// does not mean that the service's clock is slow.
     pub fn learn_skew(&self, date_unix_s: i64, during: RangeInclusive<i64>, set_back_us: i64) {
         let date_us = date_unix_s.saturating_mul(1_000_000);
         let least = date_us.saturating_sub(*during.end());
@@ -193,8 +193,7 @@ pub struct ResolvedResource<'a> {
     pub service: usize,
     /// The resource that the path names.
     pub target: Target<'a>,
-    /// The path below the version prefix. With the key of the token, it identifies the resource of
-    /// a rejection.
+    /// The path below the version prefix. If a caller rejects a token, it is rejected for this path.
     pub path: &'a str,
     /// The query of the URL, without its question mark.
     pub query: Option<&'a str>,

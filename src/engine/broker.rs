@@ -30,9 +30,9 @@ use crate::ports::wait_budget::WaitBudget;
 const MAX_BACKGROUND_REFRESHES: usize = 4;
 /// The minimum time between two background refreshes of the same token.
 const BACKGROUND_GRACE_US: i64 = 30_000_000;
-/// The number of exchange timeouts after which a flight stops waiting for another flight.
+/// A flight waits for another flight at most this many times as long as for an HTTP exchange.
 const MAX_TIMEOUTS: u32 = 10;
-/// How many further tokens are looked for if the caller has rejected each one so far.
+/// How many times a caller gets another token if it has also rejected the token that was found.
 const MAX_REJECTED_IN_A_ROW: usize = 3;
 
 /// The engine's entry point.
@@ -85,8 +85,8 @@ impl Broker {
         })
     }
 
-    /// Ends HTTP exchanges and retry pauses, then waits at most 500 ms for the worker threads, which
-    /// includes the saves that they run.
+    /// Ends HTTP exchanges and retry pauses, then waits at most 500 ms for the worker threads and
+    /// their saves.
     pub fn close(&self) {
         self.state.close();
         self.workers.wait_idle(MAX_SAVE_AT_END);
@@ -265,7 +265,8 @@ impl Broker {
                     self.wait(bound, acquisition, &flight, request, deadline)
                 }
             };
-            // The flight of another caller waits only as long as that caller does.
+            // The flight of another caller waits for a lock only until that caller's deadline. If
+            // it gave up, this caller starts or joins the next flight.
             if !self.is_worth_joining_again(&outcome, deadline)
                 || self.is_served(bound, acquisition)
             {
@@ -353,9 +354,9 @@ impl Broker {
         })
     }
 
-    /// Fetches a token that another flight needs. Another thread fetches it, so that the calling
-    /// flight goes on before a slow save ends. Joins another flight again if that one stopped
-    /// waiting for a lock before `deadline`.
+    /// Fetches a token that another flight needs. A worker thread fetches it, so that the calling
+    /// flight does not wait for its save. If the joined flight gave up at the deadline of its own
+    /// caller, joins the next one, until `deadline`.
     fn fetch_needed(
         self: &Arc<Self>,
         acquisition: &Acquisition,

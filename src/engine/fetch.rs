@@ -26,7 +26,7 @@ use crate::ports::store::{Record, RecordLock, RejectLogin, Turn};
 use crate::ports::wait_budget::WaitBudget;
 use crate::secret::Secret;
 
-/// How long a flight waits for a stopped process until its messages say that it is stopped.
+/// How long a flight waits for a process before its messages say that the process is stopped.
 const NAME_STOPPED_AFTER: Duration = Duration::from_secs(2);
 
 /// Fetches one token.
@@ -73,7 +73,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Fetches the token. Offers it to the callers of `waiting` while it is being stored.
+    /// Fetches the token. Offers it to the callers that wait for the flight `waiting` while it is being
+    /// stored.
     ///
     /// # Errors
     /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock
@@ -203,8 +204,8 @@ impl<'a> Fetch<'a> {
     }
 
     /// Returns the fresh token that has appeared while another process held the lock. If the store
-    /// has a newer record of the key, it returns that record instead of the lock. It does not do so
-    /// for the record of a link's package, so this function loads that record.
+    /// has a newer record of the key, it returns that record instead of the lock. The store does
+    /// not do so for the record of a link's package, so this function loads that record.
     fn find_while_held(&self) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
         if self.acquisition.key.resource_kind != ResourceKind::Link {
@@ -226,8 +227,8 @@ impl<'a> Fetch<'a> {
             })
     }
 
-    /// Returns a fresh token that has appeared in the cache or in a usable record since the caller
-    /// looked.
+    /// Returns a fresh token that has appeared in the cache or in the record since the caller looked
+    /// there.
     ///
     /// Rationale: the cache is checked both before and after the record. Between those checks, a
     /// caller on another thread may copy the token from the store to the cache. The record then has
@@ -260,7 +261,7 @@ impl<'a> Fetch<'a> {
         let Some(token) = rejected.flatten() else {
             return Ok(None);
         };
-        // A link's token has the record of its package.
+        // The token of a link is stored in the record of its package.
         let package = (acquisition.key.resource_kind == ResourceKind::Link)
             .then(|| self.tokens.record(&self.tokens.key_of(&token)));
         let record = package.as_ref().map_or(record, Option::as_ref);

@@ -525,20 +525,7 @@ impl<'a> Persistence<'a> {
 
     fn publish(&self, key: &TokenKey, token: &Token) {
         let now_us = self.state.now_us(self.bound);
-        let mut times = freshness::windows(token.meta(), state::random());
-        // If the service returned a token with the same expiry as before, another refresh would not
-        // help. In that case, don't refresh before the token expires.
-        let before = self
-            .state
-            .cache
-            .get(&key.borrow())
-            .map(|hit| hit.token.meta().expires_us);
-        if before == Some(token.meta().expires_us) && now_us >= times.advisory_us {
-            times = RefreshTimes {
-                advisory_us: token.meta().expires_us,
-                mandatory_us: token.meta().expires_us,
-            };
-        }
+        let times = freshness::windows(token.meta(), state::random());
         self.cache(token, &times, now_us, &[]);
     }
 

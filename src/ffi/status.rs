@@ -93,8 +93,8 @@ pub const KEYFERRY_E_LOGIN_REQUIRED: keyferry_status = 702;
 /// The service does not know the requested item. Remedy: check its ID, and that the account has
 /// access to it.
 pub const KEYFERRY_E_NOT_FOUND: keyferry_status = 703;
-/// The available credentials do not allow this access, or the caller rejected a token that the
-/// service accepts elsewhere. Remedy: configure the credential or check the permission that the
+/// The available credentials do not allow this access, or the service answers 401 for this resource
+/// although the token is valid. Remedy: configure the credential or check the permission that the
 /// error message names.
 pub const KEYFERRY_E_INSUFFICIENT_ACCESS: keyferry_status = 704;
 /// The service is rate limiting requests. Remedy: wait as long as `keyferry_error_retry_after_ms`

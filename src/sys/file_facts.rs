@@ -128,7 +128,7 @@ impl FileFacts {
 /// the owner: `sudo` may keep HOME or XDG_* of the user who called it, and the file is that user's.
 pub fn other_owner_remedy() -> &'static str {
     if user_id() == ROOT {
-        "set HOME and XDG_* to this user's directories (`sudo -H`)"
+        "set HOME and XDG_* to directories of the user that keyferry runs as (`sudo -H`)"
     } else {
         "change its owner with `chown`"
     }

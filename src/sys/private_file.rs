@@ -205,7 +205,7 @@ fn fault_error(file: &Path, fault: &Fault) -> Error {
         Fault::OtherOwner(dir, owner) => Error::new(
             ErrorKind::UnsafeFile,
             format!(
-                "cannot write {file}: {} belongs to another user (uid {owner}); set HOME and XDG_CONFIG_HOME to this user's directories (`sudo -H`)",
+                "cannot write {file}: {} belongs to another user (uid {owner}); set HOME and XDG_CONFIG_HOME to directories of the user that keyferry runs as (`sudo -H`)",
                 dir.display()
             ),
         ),

@@ -273,8 +273,7 @@ pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> 
     line(content, out)
 }
 
-/// Copies the header line of a token until its mandatory time, whatever the word for the advisory
-/// time says.
+/// Copies the header line of a token if its mandatory time has not come. Ignores the advisory time.
 pub fn peek_notified(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
     if now_us >= word(content, MANDATORY) as i64 {
         EntryView::Stale(stale(content, now_us))
@@ -321,8 +320,9 @@ pub fn mark_rejected(content: &[AtomicU64]) {
     }
 }
 
-/// Returns the words for an advisory time that callers may have seen in an entry, and for each of
-/// them the word for another advisory time. A mark of a rejection stays.
+/// Returns pairs of an old and a new word for replacing the advisory time `from` by `to`: one pair
+/// for each combination of the bits `NOTIFIED` and `REJECTED` that the old word may have. The new
+/// word keeps the bit `REJECTED`.
 pub fn advisory_words(from: &RefreshTimes, to: &RefreshTimes) -> [(u64, u64); 4] {
     let (from, to) = (from.advisory_word(), to.advisory_word());
     [0, NOTIFIED, REJECTED, REJECTED | NOTIFIED].map(|bits| (from | bits, to | bits & REJECTED))

@@ -61,14 +61,12 @@ impl FileStore {
         }
     }
 
-    /// Returns the fingerprinter for a store that can't be written: that of the store if its key can
-    /// be read, else that of the fallback. Both are the same in all processes.
+    /// Returns the fingerprinter for a store that can't be used: that of the fallback, which is the
+    /// same in all processes.
     fn fallback_fingerprints(&self) -> Fingerprinter {
-        let of_store = self.files.store.for_reading().ok().flatten();
-        let of_store = of_store.map(|store| Fingerprinter::new(&*store.keys.fingerprint_key));
-        let of_fallback = || self.failure_fallback.as_ref()?.fingerprints().ok();
-        of_store
-            .or_else(of_fallback)
+        let fallback = self.failure_fallback.as_ref();
+        fallback
+            .and_then(|fallback| fallback.fingerprints().ok())
             .unwrap_or_else(Fingerprinter::random)
     }
 

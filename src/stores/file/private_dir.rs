@@ -63,7 +63,7 @@ fn fault_error(fault: &Fault) -> Error {
         Fault::OtherOwner(path, owner) => unsafe_file(
             path,
             &format!(
-                "belongs to another user (uid {owner}); set HOME and XDG_* to this user's directories (`sudo -H`), or set `store` to file:/PATH or memory"
+                "belongs to another user (uid {owner}); set HOME and XDG_* to directories of the user that keyferry runs as (`sudo -H`), or set `store` to file:/PATH or memory"
             ),
         ),
     }

@@ -103,8 +103,8 @@ pub enum Command {
     Token(PrintOptions),
     /// Run a program with the secrets of a profile in its environment
     ///
-    /// Sets one environment variable for each setting of the profile: MASV_API_KEY, for example,
-    /// for its MASV API key. Removes the secrets of other profiles from the environment.
+    /// Sets one environment variable for each setting of the profile. For example, MASV_API_KEY is
+    /// set to the MASV API key. Removes the secrets of other profiles from the environment.
     ///
     /// Example: `keyferry exec --profile work -- COMMAND`
     ///

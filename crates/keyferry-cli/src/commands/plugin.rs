@@ -179,7 +179,7 @@ fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
             Some(Ok(())) => format!("+ {step}"),
             Some(Err(fault)) => format!("- {step}{FAULT_SEPARATOR}{fault}"),
         };
-        // Ignore an error: the parent process reads the lines that were written before it.
+        // If this line can't be written, the parent process reports the lines that it has.
         let _ = streams.stdout.write_line(&line);
     });
     if passed { EXIT_OK } else { EXIT_FAILED }
