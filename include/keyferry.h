@@ -345,8 +345,8 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_NOT_FOUND 703
 
 /**
- * The available credentials do not allow this access, or the caller rejected a token that the
- * service accepts elsewhere. Remedy: configure the credential or check the permission that the
+ * The available credentials do not allow this access, or the service answers 401 for this resource
+ * although the token is valid. Remedy: configure the credential or check the permission that the
  * error message names.
  */
 #define KEYFERRY_E_INSUFFICIENT_ACCESS 704
@@ -1024,13 +1024,14 @@ keyferry_status keyferry_session_peek(const keyferry_session *session,
                                       size_t *length_out);
 
 /**
- * Reports that the service rejected a token (401), without saying for which resource. This session
- * does not get this generation of the token again for any resource. All other sessions and
- * processes go on using it until a newer token is stored. A later generation stays valid.
+ * Reports that the service answered 401 to a token, without saying for which resource. From then
+ * on, this session returns the token for no resource. All other sessions and processes go on using
+ * the token until a newer one is stored. A newer token is not affected.
  *
- * Prefer `keyferry_session_reject_value`, which names the resource. The next call for the token
- * finds out whether it is dead, as described there. If the service accepts the token, this session
- * gets it again after 10 seconds. This function makes no network request.
+ * The next call that needs the token finds out whether the token is still valid, in the way that
+ * `keyferry_session_reject_value` describes. If it is valid, this session returns it again after 10
+ * seconds. Prefer `keyferry_session_reject_value`, which names the resource. This function makes no
+ * network request.
  *
  * @param session    NULL for the default session
  * @param token      the token. Borrowed; it may come from another session with the same account.
@@ -1049,19 +1050,20 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Reports that the service rejected a header value (401) for a resource. Does nothing unless the
+ * Reports that the service answered 401 to a header value at a resource. Does nothing unless the
  * value belongs to the current token of the resource.
  *
- * No process gets this token for this resource again. All other resources go on using it until a
- * newer token is stored. keyferry ignores the resource's query, and remembers the last 64 resources
- * of each token.
+ * From then on, keyferry returns this token for this resource to no process. It goes on returning
+ * the token for all other resources until a newer token is stored. keyferry ignores the resource's
+ * query, and remembers the last 64 resources of each token.
  *
- * The next call for the resource finds out whether the token is dead. It returns a new token if it
- * is, and KEYFERRY_E_INSUFFICIENT_ACCESS if the service accepts the token elsewhere. If the service
- * cannot be asked, the token is replaced, but only some time after the last replacement that a
- * rejection caused: 10 seconds, then 1 minute, 10 minutes, 1 hour. In between, the call returns
+ * The next call for the resource finds out whether the token is still valid, with a request that
+ * every valid token may make. If the token is not valid, the call returns a new one. If the token
+ * is valid, the call returns KEYFERRY_E_INSUFFICIENT_ACCESS. If the service has no such request,
+ * keyferry replaces the token, but at most once in 10 seconds. This interval grows to 1 minute, 10
+ * minutes and 1 hour if the new tokens are rejected too. During the interval, the call returns
  * KEYFERRY_E_BAD_CREDENTIALS, and `keyferry_error_retry_after_ms` says how long to wait. A
- * configured API key or SecretKey cannot be replaced; it is handed out again after a pause.
+ * configured API key or SecretKey cannot be replaced; keyferry returns it again after the interval.
  *
  * Makes no network request itself.
  *

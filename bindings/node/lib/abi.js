@@ -88,7 +88,7 @@ export const KEYFERRY_E_BAD_CREDENTIALS = 701;
 export const KEYFERRY_E_LOGIN_REQUIRED = 702;
 /** The service does not know the requested item. */
 export const KEYFERRY_E_NOT_FOUND = 703;
-/** The available credentials do not allow this access. */
+/** The available credentials do not allow this access, or the service answers 401 for this resource although the token is valid. */
 export const KEYFERRY_E_INSUFFICIENT_ACCESS = 704;
 /** The service is rate limiting requests. */
 export const KEYFERRY_E_THROTTLED = 705;
