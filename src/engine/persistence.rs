@@ -514,7 +514,7 @@ impl<'a> Persistence<'a> {
 
     /// Caches an acquired token, and which package a link opens.
     fn cache_acquired(&self, acquisition: &Acquisition, key: &TokenKey, token: &Token) {
-        self.publish(key, token);
+        self.publish(token);
         if acquisition.key != *key {
             self.state
                 .aliases
@@ -523,7 +523,7 @@ impl<'a> Persistence<'a> {
         }
     }
 
-    fn publish(&self, key: &TokenKey, token: &Token) {
+    fn publish(&self, token: &Token) {
         let now_us = self.state.now_us(self.bound);
         let times = freshness::windows(token.meta(), state::random());
         self.cache(token, &times, now_us, &[]);
@@ -544,7 +544,7 @@ impl<'a> Persistence<'a> {
     pub fn cache_found(&self, found: &FoundToken) {
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
         match self.make(&key, found) {
-            Ok(token) => self.publish(&key, &token),
+            Ok(token) => self.publish(&token),
             Err(error) => log::write(
                 Level::Warn,
                 format_args!("cannot use the listed token for {key}: {error}"),
