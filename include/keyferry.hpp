@@ -275,7 +275,7 @@ private:
 /// A resource and the requirements for its token.
 ///
 /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT.
-/// Ownership: owns the C object, which copies the values that are set. Threads: [one]. Exceptions: cancel() and the session functions that take the request are [any].
+/// Ownership: owns the C object, which copies the values that are set. Threads: [one], but [any] for cancel() and for the session functions that take the request.
 class request {
 public:
     /// Creates a request for `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH`, or a URL of a service.

@@ -127,7 +127,7 @@ impl BoundService {
     }
 
     /// Handles a response without a `Date` header. If the service has never sent a `Date` header,
-    /// keyferry compares the expiry of its tokens with the wall clock from now on. This holds even
+    /// keyferry compares the expiry of its tokens with the wall clock from now on. It does so even
     /// if the wall clock was set back.
     ///
     /// Rationale: some services send no `Date` header. Without this function, each new token of
@@ -203,7 +203,7 @@ pub struct ResolvedResource<'a> {
 pub struct FastMatch<'a> {
     /// The resource.
     pub resolved: ResolvedResource<'a>,
-    /// The part of the string that the caller must still check. Normally this is the part after the
+    /// The part of the string that this match has not looked at, and that the caller must check. Normally this is the part after the
     /// id. In two cases it is the whole string: the target has no id, or the string also contains
     /// the id of a parent, such as the package of a transfer.
     pub rest: &'a str,
@@ -226,8 +226,8 @@ impl Accounts {
     /// [`ErrorKind::Config`] if a setting is invalid.
     pub fn open(config: &Config, plugins: &Plugins) -> Result<Self> {
         let names = config.accounts();
-        // Rationale: a misspelt KEYFERRY_PROFILE once selected the default account. Its tokens were
-        // then sent where another account's tokens belonged.
+        // Rationale: a misspelt KEYFERRY_PROFILE once selected the default account. keyferry then sent
+        // the tokens of the default account in place of another account's tokens.
         config.profile(config.selected_account())?;
         let default = names
             .iter()

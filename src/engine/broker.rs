@@ -30,9 +30,10 @@ use crate::ports::wait_budget::WaitBudget;
 const MAX_BACKGROUND_REFRESHES: usize = 4;
 /// The minimum time between two background refreshes of the same token.
 const BACKGROUND_GRACE_US: i64 = 30_000_000;
-/// A flight waits for another flight at most this many times as long as for an HTTP exchange.
+/// A flight waits for another flight for at most this many timeouts of an HTTP exchange.
 const MAX_TIMEOUTS: u32 = 10;
-/// How many times a caller gets another token if it has also rejected the token that was found.
+/// The maximum number of further attempts if the caller has already rejected the token that an
+/// attempt found.
 const MAX_REJECTED_IN_A_ROW: usize = 3;
 
 /// The engine's entry point.
@@ -354,9 +355,10 @@ impl Broker {
         })
     }
 
-    /// Fetches a token that another flight needs. A worker thread fetches it, so that the calling
-    /// flight does not wait for its save. If the joined flight gave up at the deadline of its own
-    /// caller, joins the next one, until `deadline`.
+    /// Fetches a token that another flight needs. A worker thread fetches the token, and may still be
+    /// storing it when this function returns. If a flight for the token is already running, waits
+    /// for that flight. If that flight ends because its own caller's deadline has passed, starts or
+    /// joins the next flight, until `deadline`.
     fn fetch_needed(
         self: &Arc<Self>,
         acquisition: &Acquisition,

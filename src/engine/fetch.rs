@@ -73,8 +73,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Fetches the token. Offers it to the callers that wait for the flight `waiting` while it is being
-    /// stored.
+    /// Fetches the token, and stores it. Callers of the flight `waiting` can take the token before it
+    /// is stored.
     ///
     /// # Errors
     /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock
@@ -204,7 +204,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Returns the fresh token that has appeared while another process held the lock. If the store
-    /// has a newer record of the key, it returns that record instead of the lock. The store does
+    /// has a newer record of the key, `Store::turn` returns that record instead of the lock. The store does
     /// not do so for the record of a link's package, so this function loads that record.
     fn find_while_held(&self) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);

@@ -157,7 +157,7 @@ pub extern "C" fn keyferry_request_set_access(
 
 /// Sets the account to use instead of the default account.
 ///
-/// This function does not check the name. If there is no such profile, the first call that uses the
+/// This function does not check whether a profile has the name. If none has it, the first call that uses the
 /// request returns KEYFERRY_E_NOT_CONFIGURED.
 ///
 /// @param request    the request

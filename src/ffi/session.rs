@@ -259,7 +259,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
 }
 
 /// Reports that the service answered 401 to a token, without saying for which resource. From then
-/// on, this session returns the token for no resource. All other sessions and processes go on using
+/// on, this session no longer returns the token for any resource. All other sessions and processes go on using
 /// the token until a newer one is stored. A newer token is not affected.
 ///
 /// The next call that needs the token finds out whether the token is still valid, in the way that
@@ -293,12 +293,12 @@ pub extern "C" fn keyferry_session_reject(
 /// Reports that the service answered 401 to a header value at a resource. Does nothing unless the
 /// value belongs to the current token of the resource.
 ///
-/// From then on, keyferry returns this token for this resource to no process. It goes on returning
-/// the token for all other resources until a newer token is stored. keyferry ignores the resource's
+/// From then on, keyferry no longer returns this token for this resource, in any process. It goes on
+/// returning the token for all other resources until a newer token is stored. keyferry ignores the resource's
 /// query, and remembers the last 64 resources of each token.
 ///
-/// The next call for the resource finds out whether the token is still valid, with a request that
-/// every valid token may make. If the token is not valid, the call returns a new one. If the token
+/// The next call for the resource finds out whether the token is still valid: keyferry sends a
+/// request that the service accepts with every valid token. If the token is not valid, the call returns a new one. If the token
 /// is valid, the call returns KEYFERRY_E_INSUFFICIENT_ACCESS. If the service has no such request,
 /// keyferry replaces the token, but at most once in 10 seconds. This interval grows to 1 minute, 10
 /// minutes and 1 hour if the new tokens are rejected too. During the interval, the call returns

@@ -125,7 +125,8 @@ impl FileFacts {
 }
 
 /// Returns what to do about a file or directory that belongs to another user. Root must not change
-/// the owner: `sudo` may keep HOME or XDG_* of the user who called it, and the file is that user's.
+/// the owner. Rationale: `sudo` may keep HOME or XDG_* of the user who called it. The file then
+/// rightly belongs to that user.
 pub fn other_owner_remedy() -> &'static str {
     if user_id() == ROOT {
         "set HOME and XDG_* to directories of the user that keyferry runs as (`sudo -H`)"

@@ -60,8 +60,8 @@ pub enum Command {
     Sandbox(SandboxOptions),
     /// Log in to a service and store the token for all your programs
     ///
-    /// keyferry prompts for the secret on a terminal. Otherwise it reads the secret from standard
-    /// input. --secret-fd and --secret-file name another source. No option takes the secret
+    /// If standard input is a terminal, keyferry prompts for the secret there. If it is not, keyferry
+    /// reads the secret from standard input. --secret-fd and --secret-file name another source. No option takes the secret
     /// itself, because other users of the machine can read command lines.
     #[command(after_help = EXIT_CODES_HELP)]
     Login(LoginOptions),
