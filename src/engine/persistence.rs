@@ -410,56 +410,70 @@ impl<'a> Persistence<'a> {
         };
         let token = self.make(&key, &found)?;
         let generation = token.meta().generation;
-        if token.meta().kind == TokenKind::Key {
+        let is_key = token.meta().kind == TokenKind::Key;
+        if is_key {
             let fingerprint = self.state.fingerprint(self.bound, &[token.value()]);
             negative_cache::lookup(&*self.state.store, &fingerprint, self.state.clock.now_us())
                 .map_or(Ok(()), Err)?;
-            self.cache_acquired(acquisition, &key, &token);
-        } else {
-            let record = Record {
-                generation,
-                token: Some(token.clone()),
-                owner: acquisition.owner.or_else(|| used_owner(self.bound, &key)),
-                renewal,
-                skew_us: self
-                    .bound
-                    .known_skew_us()
-                    .map(|skew_us| skew_us + self.state.steady.set_back_us()),
-                acquired: self.state.boot_time(),
-                // A login outside a flight begins anew.
-                reject_login: flight.and_then(|flight| flight.login.or(before)),
-                ..Record::default()
-            };
-            let _running = self.state.saves.begin();
-            // Callers may use the token before it is stored: see `MAX_SAVE_WAIT`.
-            self.cache_acquired(acquisition, &key, &token);
-            if let Some(flight) = flight {
-                flight
-                    .waiting
-                    .offer(token.clone(), Instant::now() + MAX_SAVE_WAIT);
-            }
-            let winner = self
-                .save(&key, &record, own_lock)
-                .filter(|_| own_lock.is_some());
-            if acquisition.key != key {
-                self.save_link(acquisition, &key, generation, lock);
-            }
-            if let Some(winner) = winner {
-                self.state.cache.remove(&token.key(), generation);
-                if let Some(token) = self.adopt(acquisition, winner) {
-                    return Ok(token);
-                }
-                self.cache_acquired(acquisition, &key, &token);
-            } else if !self.is_cached(&key, generation) {
-                // A caller removed the token while it was being saved, for example to log out.
-                self.forget_stored(&key, generation);
-            }
         }
         log::write(
             Level::Info,
             format_args!("acquired a token for {key}, generation {generation}"),
         );
-        Ok(token)
+        if is_key {
+            self.cache_acquired(acquisition, &key, &token);
+            return Ok(token);
+        }
+        let record = Record {
+            generation,
+            token: Some(token.clone()),
+            owner: acquisition.owner.or_else(|| used_owner(self.bound, &key)),
+            renewal,
+            skew_us: self
+                .bound
+                .known_skew_us()
+                .map(|skew_us| skew_us + self.state.steady.set_back_us()),
+            acquired: self.state.boot_time(),
+            // A login outside a flight begins anew.
+            reject_login: flight.and_then(|flight| flight.login.or(before)),
+            ..Record::default()
+        };
+        let _running = self.state.saves.begin();
+        // Callers may use the token before it is stored: see `MAX_SAVE_WAIT`.
+        self.cache_acquired(acquisition, &key, &token);
+        if let Some(flight) = flight {
+            let from = Instant::now() + MAX_SAVE_WAIT;
+            flight.waiting.offer(token.clone(), from);
+        }
+        let winner = self.save(&key, &record, own_lock);
+        if acquisition.key != key {
+            self.save_link(acquisition, &key, generation, lock);
+        }
+        Ok(match winner.filter(|_| own_lock.is_some()) {
+            Some(winner) => self.replace_by(winner, acquisition, &key, token),
+            None => {
+                self.forget_if_removed(&key, generation);
+                token
+            }
+        })
+    }
+
+    /// Caches the token that another process stored while the flight saved its own token. Returns
+    /// the token of the flight if the stored one is not fresh.
+    fn replace_by(
+        &self,
+        winner: Record,
+        acquisition: &Acquisition,
+        key: &TokenKey,
+        token: Token,
+    ) -> Token {
+        self.state
+            .cache
+            .remove(&token.key(), token.meta().generation);
+        self.adopt(acquisition, winner).unwrap_or_else(|| {
+            self.cache_acquired(acquisition, key, &token);
+            token
+        })
     }
 
     /// Returns the fresh token that was stored while the flight ran. The flight returns this token
@@ -479,13 +493,13 @@ impl<'a> Persistence<'a> {
         Some(token)
     }
 
-    /// Returns whether a token of this generation or a later one is cached.
-    fn is_cached(&self, key: &TokenKey, generation: u64) -> bool {
+    /// Removes a stored token if a caller removed it from the cache while it was being saved, for
+    /// example to log out.
+    fn forget_if_removed(&self, key: &TokenKey, generation: u64) {
         let cached = self.state.cache.get(&key.borrow());
-        cached.is_some_and(|hit| hit.token.meta().generation >= generation)
-    }
-
-    fn forget_stored(&self, key: &TokenKey, generation: u64) {
+        if cached.is_some_and(|hit| hit.token.meta().generation >= generation) {
+            return;
+        }
         let outcome = self.state.store.forget(key, generation, Reach::Everywhere);
         if let Err(error) = outcome {
             log::write(
