@@ -474,7 +474,8 @@ impl Accounts {
 impl Account {
     /// Returns the reason why the plugin of this name is missing. If the name of an unusable plugin
     /// is unknown, its file name is compared instead. If no unusable plugin matches, returns the
-    /// error of the first one, because a plugin and its file may have different names.
+    /// error of the first unusable plugin: it may be the one, because the names of a plugin and of its
+    /// file may differ.
     fn missing(&self, name: &str) -> Error {
         let may_be = self.faults.iter().find(|plugin| plugin.may_be(name));
         let found = may_be.or(self.faults.first());

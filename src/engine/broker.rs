@@ -30,10 +30,10 @@ use crate::ports::wait_budget::WaitBudget;
 const MAX_BACKGROUND_REFRESHES: usize = 4;
 /// The minimum time between two background refreshes of the same token.
 const BACKGROUND_GRACE_US: i64 = 30_000_000;
-/// A flight waits for another flight for at most this many timeouts of an HTTP exchange.
+/// A flight waits at most this many times the timeout of an HTTP exchange for another flight.
 const MAX_TIMEOUTS: u32 = 10;
-/// The maximum number of further attempts if the caller has already rejected the token that an
-/// attempt found.
+/// The maximum number of further attempts if each attempt finds a token that the caller has rejected
+/// before.
 const MAX_REJECTED_IN_A_ROW: usize = 3;
 
 /// The engine's entry point.

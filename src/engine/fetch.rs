@@ -73,8 +73,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Fetches the token, and stores it. Callers of the flight `waiting` can take the token before it
-    /// is stored.
+    /// Fetches the token, and stores it. Callers that wait for the flight can take the token before
+    /// it is stored.
     ///
     /// # Errors
     /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock

@@ -258,8 +258,8 @@ pub unsafe extern "C" fn keyferry_session_peek(
     })
 }
 
-/// Reports that the service answered 401 to a token, without saying for which resource. From then
-/// on, this session no longer returns the token for any resource. All other sessions and processes go on using
+/// Reports that the service answered 401 to a token. This function does not name the resource. From
+/// then on, this session no longer returns the token for any resource. All other sessions and processes go on using
 /// the token until a newer one is stored. A newer token is not affected.
 ///
 /// The next call that needs the token finds out whether the token is still valid, in the way that

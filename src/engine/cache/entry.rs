@@ -320,9 +320,9 @@ pub fn mark_rejected(content: &[AtomicU64]) {
     }
 }
 
-/// Returns pairs of an old and a new word for replacing the advisory time `from` by `to`: one pair
-/// for each combination of the bits `NOTIFIED` and `REJECTED` that the old word may have. The new
-/// word keeps the bit `REJECTED`.
+/// Returns the words that an entry may have for the advisory time `from`, each with the word that
+/// replaces it for the advisory time `to`. The old word may have the bits `NOTIFIED` and `REJECTED`.
+/// The new word keeps only the bit `REJECTED`.
 pub fn advisory_words(from: &RefreshTimes, to: &RefreshTimes) -> [(u64, u64); 4] {
     let (from, to) = (from.advisory_word(), to.advisory_word());
     [0, NOTIFIED, REJECTED, REJECTED | NOTIFIED].map(|bits| (from | bits, to | bits & REJECTED))

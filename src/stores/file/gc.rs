@@ -103,8 +103,8 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
 /// Returns whether the last search was more than an hour ago. If so, records the present time as
 /// the time of the last search.
 fn is_due(store: &OpenStore) -> bool {
-    // This function runs after each save, and the search is seldom due. So the check for that makes
-    // only one system call.
+    // This function runs after each save, and the search is seldom due. So in most cases the
+    // function makes only this one system call.
     let last_run = store.dir.modified(LAST_RUN_FILE);
     if last_run.is_ok_and(|at| at.elapsed().is_ok_and(|passed| passed <= RUN_INTERVAL)) {
         return false;

@@ -248,10 +248,10 @@ impl CheckReport {
         }
         let end_reason = match ended {
             RunOutcome::Exited(Some(_)) | RunOutcome::StatusLost => {
-                "it ended the process; return an error instead"
+                "the plugin ended the process; return an error instead"
             }
             RunOutcome::Exited(None) => {
-                "it crashed the process; run `keyferry plugin check --inside FILE` in a debugger"
+                "the plugin crashed the process; run `keyferry plugin check --inside FILE` in a debugger"
             }
             RunOutcome::TimedOut => "it did not return within 2 minutes",
             RunOutcome::OutputTooLong => "it printed more than 256 KiB",

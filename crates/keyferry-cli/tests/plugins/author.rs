@@ -150,17 +150,17 @@ fn a_report_says_what_is_wrong_at_which_step() {
         (
             quits,
             "`acquire` handles missing settings",
-            "it ended the process;",
+            "the plugin ended the process;",
         ),
         (
             harness.plugin("crasher.c", &[]),
             "`acquire` handles missing settings",
-            "it crashed the process;",
+            "the plugin crashed the process;",
         ),
         (
             harness.plugin_named("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]),
             "`init` succeeds, and its tables are valid",
-            "it crashed the process;",
+            "the plugin crashed the process;",
         ),
         (
             harness.plugin("slow.c", &[]),
