@@ -1,7 +1,5 @@
 //! Rejections that processes share: who gets the token no more, and who decides whether it is dead.
 
-use std::time::Instant;
-
 use keyferry::error::ErrorKind;
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
@@ -30,8 +28,7 @@ fn packages() -> String {
     format!("v1/teams/{}/packages", c::TEAM_ID)
 }
 
-/// `KEYFERRY_REVOKED_PROCESSES` sets the number of processes. The test then prints how long all of
-/// them took.
+/// `KEYFERRY_REVOKED_PROCESSES` sets the number of processes.
 #[test]
 fn a_revoked_token_costs_one_login_and_serves_all_threads_of_all_processes() {
     let processes = std::env::var("KEYFERRY_REVOKED_PROCESSES");
@@ -42,7 +39,6 @@ fn a_revoked_token_costs_one_login_and_serves_all_threads_of_all_processes() {
         harness.pass_s(age_s);
         harness.sandbox().reject_token(old.value());
         let task = format!("use {} threads 64", packages());
-        let began = Instant::now();
         for output in harness.run_together(count, &task) {
             assert_eq!(
                 output.last().map(String::as_str),
@@ -50,7 +46,6 @@ fn a_revoked_token_costs_one_login_and_serves_all_threads_of_all_processes() {
                 "at {age_s} s: {output:?}"
             );
         }
-        eprintln!("{count} processes of 64 threads: {:?}", began.elapsed());
         assert_eq!(harness.sandbox().count("login"), 2, "at {age_s} s");
     }
 }
