@@ -61,8 +61,15 @@ def slow_login(seconds):
     add_fault(service="masv", method="POST", path="/v1/auth", kind="nothing", latency_ms=int(seconds * 1000), times="forever")
 
 
-def renewed_in_background(session, ask, life=2):
-    """Asks again and again until a short-lived user token was renewed; whether that happened beside the callers, none of whom waited."""
+def renewed_in_background(session, ask, life=2, rounds=3):
+    """Whether a short-lived user token is renewed beside its callers, none of whom waits, in one of these rounds.
+
+    On a busy machine, half a second may pass between two calls. The next call then waits for the renewal, and the round says nothing."""
+    return any(_is_renewed_beside(session, ask, life) for _ in range(rounds))
+
+
+def _is_renewed_beside(session, ask, life):
+    """Asks again and again until the token was renewed; whether that happened beside the callers."""
     session.forget_all()
     control("POST", "life", {"user": life})
     ask()
