@@ -7,6 +7,8 @@ pub mod dlopen;
 pub mod file_facts;
 pub mod file_lock;
 pub mod fork;
+#[cfg(target_os = "linux")]
+mod keyctl;
 pub mod keyutils;
 pub mod private_file;
 #[cfg(target_os = "linux")]

@@ -8,36 +8,28 @@
 //! keyring would give possession too. But under `sudo`, the session keyring may belong to the user
 //! who called it, and that user would then possess root's keys.
 
-#![expect(unsafe_code, reason = "system calls")]
-
-use std::ffi::{CStr, CString, c_long, c_ulong};
+use std::ffi::{CStr, c_long};
 use std::io;
-use std::ptr;
 
 use zeroize::Zeroizing;
 
 use super::file_facts::user_id;
+use super::keyctl::{
+    KEYCTL_LINK, KEYCTL_UNLINK, USER_KEY, USER_KEYRING, add, c_string, call, fill, read, search,
+};
 use super::signals;
 
 const THREAD_KEYRING: c_long = -1;
-const USER_KEYRING: c_long = -4;
 const KEYCTL_SETPERM: c_long = 5;
 const KEYCTL_DESCRIBE: c_long = 6;
-const KEYCTL_LINK: c_long = 8;
-const KEYCTL_UNLINK: c_long = 9;
-const KEYCTL_SEARCH: c_long = 10;
-const KEYCTL_READ: c_long = 11;
 const KEYCTL_SET_TIMEOUT: c_long = 15;
 const KEYCTL_MOVE: c_long = 30;
 const KEYCTL_MOVE_EXCL: c_long = 1;
 const KEYRING: &CStr = c"keyring";
-const KEY: &CStr = c"user";
 /// All permissions for the owner and for a process that possesses the key, none for others.
 const OWNER_ONLY: c_long = 0x3f3f_0000;
 /// The permissions of the group and of other users.
 const OTHERS: u32 = 0x0000_ffff;
-/// The largest value that a key of the type `user` can have.
-const MAX_BYTES: usize = 32 * 1024;
 const THREAD_STACK_BYTES: usize = 128 * 1024;
 
 /// An open keyring.
@@ -76,7 +68,7 @@ impl PrivateKeyring {
         let (name_text, key_name) = (c_string(name)?, c_string(key_name)?);
         let created = in_thread(|| {
             let keyring = add(KEYRING, &name_text, &[], THREAD_KEYRING)?;
-            let key = add(KEY, &key_name, value, keyring)?;
+            let key = add(USER_KEY, &key_name, value, keyring)?;
             set_owner_only(key)?;
             set_owner_only(keyring)?;
             move_to_user_keyring(keyring)
@@ -92,7 +84,7 @@ impl PrivateKeyring {
     /// # Errors
     /// Returns the operating system's error.
     pub fn read(&self, name: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        match search(self.0, KEY, name)? {
+        match search(self.0, USER_KEY, name)? {
             Some(key) => read(key).map(Some),
             None => Ok(None),
         }
@@ -106,10 +98,10 @@ impl PrivateKeyring {
     pub fn write(&self, name: &str, value: &[u8], timeout_s: u32) -> io::Result<()> {
         let name = c_string(name)?;
         in_thread(|| {
-            let key = add(KEY, &name, value, THREAD_KEYRING)?;
+            let key = add(USER_KEY, &name, value, THREAD_KEYRING)?;
             set_owner_only(key)?;
-            keyctl([KEYCTL_SET_TIMEOUT, key, c_long::from(timeout_s), 0, 0])?;
-            keyctl([KEYCTL_LINK, key, self.0, 0, 0]).map(drop)
+            call([KEYCTL_SET_TIMEOUT, key, c_long::from(timeout_s), 0, 0])?;
+            call([KEYCTL_LINK, key, self.0, 0, 0]).map(drop)
         })
     }
 
@@ -118,8 +110,8 @@ impl PrivateKeyring {
     /// # Errors
     /// Returns the operating system's error.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        match search(self.0, KEY, name)? {
-            Some(key) => keyctl([KEYCTL_UNLINK, key, self.0, 0, 0]).map(drop),
+        match search(self.0, USER_KEY, name)? {
+            Some(key) => call([KEYCTL_UNLINK, key, self.0, 0, 0]).map(drop),
             None => Ok(()),
         }
     }
@@ -159,33 +151,14 @@ fn in_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result
     })
 }
 
-fn add(key_type: &CStr, name: &CStr, value: &[u8], keyring: c_long) -> io::Result<c_long> {
-    let bytes = if value.is_empty() {
-        ptr::null()
-    } else {
-        value.as_ptr()
-    };
-    // SAFETY: both strings are C strings, and `bytes` is NULL or has the given length.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_add_key,
-            key_type.as_ptr(),
-            name.as_ptr(),
-            bytes,
-            value.len(),
-            keyring,
-        )
-    })
-}
-
 fn set_owner_only(key: c_long) -> io::Result<()> {
-    keyctl([KEYCTL_SETPERM, key, OWNER_ONLY, 0, 0]).map(drop)
+    call([KEYCTL_SETPERM, key, OWNER_ONLY, 0, 0]).map(drop)
 }
 
 /// Moves a new keyring from this thread's keyring to the user keyring. `EEXIST` if the user keyring
 /// has a keyring of this name.
 fn move_to_user_keyring(keyring: c_long) -> io::Result<()> {
-    let moved = keyctl([
+    let moved = call([
         KEYCTL_MOVE,
         keyring,
         THREAD_KEYRING,
@@ -196,38 +169,9 @@ fn move_to_user_keyring(keyring: c_long) -> io::Result<()> {
         // Kernels before 5.3 can only link. Of two keyrings that are linked at the same moment, the
         // last one stays.
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-            keyctl([KEYCTL_LINK, keyring, USER_KEYRING, 0, 0]).map(drop)
+            call([KEYCTL_LINK, keyring, USER_KEYRING, 0, 0]).map(drop)
         }
         moved => moved.map(drop),
-    }
-}
-
-/// Searches a keyring for a key. `None` if it has no such key, or the key has expired.
-fn search(keyring: c_long, key_type: &CStr, name: &str) -> io::Result<Option<c_long>> {
-    let name = c_string(name)?;
-    // SAFETY: both strings are C strings. The last argument is 0, so the kernel links the key to no
-    // other keyring.
-    let found = check(unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            KEYCTL_SEARCH,
-            keyring,
-            key_type.as_ptr(),
-            name.as_ptr(),
-            0_usize,
-        )
-    });
-    match found {
-        Ok(key) => Ok(Some(key)),
-        Err(error)
-            if matches!(
-                error.raw_os_error(),
-                Some(libc::ENOKEY | libc::EKEYEXPIRED | libc::EKEYREVOKED)
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
 
@@ -240,45 +184,4 @@ fn describe(key: c_long) -> io::Result<String> {
         .and_then(|text| text.to_str().ok());
     text.map(str::to_owned)
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-fn read(key: c_long) -> io::Result<Zeroizing<Vec<u8>>> {
-    fill(KEYCTL_READ, key)
-}
-
-/// Makes a call that fills a buffer.
-fn fill(operation: c_long, key: c_long) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(vec![0_u8; MAX_BYTES]);
-    // SAFETY: `bytes` is writable and has the given length.
-    let length = check(unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            operation,
-            key,
-            bytes.as_mut_ptr(),
-            bytes.len(),
-            0_usize,
-        )
-    })?;
-    bytes.truncate(usize::try_from(length).unwrap_or(0));
-    Ok(bytes)
-}
-
-/// Makes a call that only takes numbers.
-fn keyctl(arguments: [c_long; 5]) -> io::Result<c_long> {
-    let [operation, second, third, fourth, fifth] = arguments.map(|number| number as c_ulong);
-    // SAFETY: the operations that this function is used for take numbers only.
-    check(unsafe { libc::syscall(libc::SYS_keyctl, operation, second, third, fourth, fifth) })
-}
-
-fn c_string(name: &str) -> io::Result<CString> {
-    CString::new(name).map_err(|_| io::ErrorKind::InvalidInput.into())
-}
-
-fn check(result: c_long) -> io::Result<c_long> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
 }
