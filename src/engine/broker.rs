@@ -269,7 +269,7 @@ impl Broker {
             // The flight of another caller waits for a lock only until that caller's deadline. If
             // it gave up, this caller starts or joins the next flight.
             if !self.is_worth_joining_again(&outcome, deadline)
-                || self.is_served(bound, acquisition)
+                || Persistence::new(&self.state, bound).serves(acquisition)
             {
                 return outcome;
             }
@@ -282,14 +282,6 @@ impl Broker {
         outcome.as_ref().is_err_and(is_busy)
             && Instant::now() < deadline
             && !self.state.closed.load(Ordering::Acquire)
-    }
-
-    /// Returns whether an unexpired cached token lasts as long as the request needs.
-    fn is_served(&self, bound: &BoundService, acquisition: &Acquisition) -> bool {
-        let now_us = self.state.now_us(bound);
-        Persistence::new(&self.state, bound)
-            .cached(&acquisition.key)
-            .is_some_and(|hit| freshness::lasts(hit.token.meta(), acquisition.min_valid, now_us))
     }
 
     /// Returns the stored token for a resource. Tries the acceptable access levels in order, and

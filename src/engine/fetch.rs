@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use crate::engine::accounts::BoundService;
 use crate::engine::acquisition::Acquisition;
-use crate::engine::freshness;
 use crate::engine::persistence::{FlightSave, Persistence};
 use crate::engine::replacement::Decision;
 use crate::engine::service_context::{LockedFlight, Prerequisites, ServiceContext};
@@ -197,7 +196,10 @@ impl<'a> Fetch<'a> {
                 .blocked
                 .lock()
                 .insert(acquisition.key.clone(), blocked);
-            if self.is_served() || Instant::now() >= deadline || !self.state.pause(retry_after) {
+            if self.tokens.serves(acquisition)
+                || Instant::now() >= deadline
+                || !self.state.pause(retry_after)
+            {
                 return Err(error);
             }
         }
@@ -214,17 +216,6 @@ impl<'a> Fetch<'a> {
         cached()
             .or_else(|| self.tokens.load_newer(self.acquisition))
             .or_else(cached)
-    }
-
-    /// Returns whether the cache holds an unexpired token that lasts as long as the request needs,
-    /// and that the caller did not reject.
-    fn is_served(&self) -> bool {
-        let now_us = self.state.now_us(self.bound);
-        let cached = self.tokens.cached(&self.acquisition.key);
-        !self.acquisition.rejected
-            && cached.is_some_and(|hit| {
-                freshness::lasts(hit.token.meta(), self.acquisition.min_valid, now_us)
-            })
     }
 
     /// Returns a fresh token that has appeared in the cache or in the record since the caller looked

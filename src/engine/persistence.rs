@@ -113,6 +113,16 @@ impl<'a> Persistence<'a> {
         (newer && now_us < hit.times.mandatory_us).then_some(hit.token)
     }
 
+    /// Returns whether the cache has an unexpired token that lasts as long as the request needs, and
+    /// that the caller did not reject.
+    pub fn serves(&self, acquisition: &Acquisition) -> bool {
+        let now_us = self.state.now_us(self.bound);
+        !acquisition.rejected
+            && self.cached(&acquisition.key).is_some_and(|hit| {
+                freshness::lasts(hit.token.meta(), acquisition.min_valid, now_us)
+            })
+    }
+
     /// Returns the unexpired cached token of a key. For a link's key, this is the token of the
     /// link's package.
     pub fn cached(&self, key: &TokenKey) -> Option<CachedToken> {
