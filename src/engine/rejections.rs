@@ -15,7 +15,7 @@ const MAX_KEYS: usize = 256;
 #[derive(Default)]
 pub struct Rejections(Mutex<Vec<KeyRejections>>);
 
-/// Who must not get a rejected token again.
+/// A caller or flight that rejected a token. keyferry does not return the token to it again.
 #[derive(Clone, Copy)]
 pub enum Asker<'a> {
     /// A caller that asks for a resource: its path below the version prefix. All processes know of

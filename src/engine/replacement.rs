@@ -119,7 +119,7 @@ fn store_rejection(
     })
 }
 
-/// What the service says of a token.
+/// Whether the service still accepts a token.
 enum Health {
     /// The service accepted the token, at this time.
     Alive(i64),

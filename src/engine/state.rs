@@ -24,7 +24,7 @@ const MAX_REFUSALS: usize = 1024;
 /// The maximum number of flights of which each waits for the next one.
 const MAX_CHAIN: usize = 4;
 
-/// What a flight waits for.
+/// The reason why a flight does not go on.
 #[derive(Clone)]
 pub enum Blocked {
     /// A lock or a secret source. Callers that time out get this error.
@@ -59,7 +59,6 @@ pub struct Stats {
     pub rejected: AtomicU64,
 }
 
-/// Lets one thread at a time do something about a fingerprint. The others hold no mutex while they
 /// The state that the broker, the persistence and the service contexts share.
 pub struct EngineState {
     /// The profiles and the services of each.
@@ -92,7 +91,7 @@ pub struct EngineState {
     pub aliases: RwLock<HashMap<TokenKey, TokenKey>>,
     /// Whether the session is closing.
     pub closed: AtomicBool,
-    /// What the flights wait for that don't go on, by the key of the flight's token.
+    /// The flights that don't go on, each by the key of its token, and the reason.
     pub blocked: Mutex<HashMap<TokenKey, Blocked>>,
     /// The tokens that are being saved.
     pub saves: Arc<Saves>,
@@ -199,9 +198,8 @@ impl EngineState {
         })
     }
 
-    /// Returns a generation greater than all before. It is at
-    /// least the wall clock in microseconds, which keeps the generations of different processes
-    /// apart.
+    /// Returns a generation greater than all before. It is at least the wall clock in microseconds,
+    /// which keeps the generations of different processes apart.
     pub fn next_generation(&self) -> u64 {
         let now = u64::try_from(self.clock.now_us()).unwrap_or(0);
         let next = |last: u64| Some(now.max(last + 1));

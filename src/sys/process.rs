@@ -212,7 +212,7 @@ pub fn at_exit(run: extern "C" fn()) {
     unsafe { libc::atexit(run) };
 }
 
-/// What the kernel says about a process.
+/// Facts about a process, from the kernel.
 #[derive(Default)]
 pub struct ProcessFacts {
     /// When the process started, in clock ticks since the machine booted, or 0 if this is not known.

@@ -123,7 +123,7 @@ struct File {
 }
 
 impl File {
-    /// What may be left of it after a power cut.
+    /// Returns the contents that the file may have after a power cut.
     fn remains(&self) -> Vec<Vec<u8>> {
         let lengths = BTreeSet::from([
             self.synced,
@@ -228,7 +228,7 @@ impl Disk {
     }
 }
 
-/// What is on the disk after a power cut. A name without bytes is a directory.
+/// The files and directories on the disk after a power cut. A name without bytes is a directory.
 type State = BTreeMap<String, Option<Vec<u8>>>;
 
 /// What must hold after a power cut, by what the worker has said until then.

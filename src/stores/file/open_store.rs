@@ -224,8 +224,9 @@ fn create_dirs(dir: &Dir, location: &Location) -> Result<()> {
 /// Creates the master key if it is missing, and then the label that names it. Clears a store of
 /// version 1 first. `seen` is the label that was found before.
 ///
-/// Who saw no label stops waiting as soon as another process has written one. Who saw a label of
-/// version 1 waits for the lock, because that process still clears the store.
+/// If `seen` says that there was no label, this function stops waiting for the lock as soon as
+/// another process has written one. If `seen` is a label of version 1, it waits for the lock, because
+/// that process still clears the store.
 fn create_label(dir: &Dir, location: &Location, seen: &Label) -> Result<DerivedKeys> {
     let locks = Locks::open(dir, &location.dir, LOCK_FILE)?;
     let created_meanwhile = || match read_label(dir, location) {
