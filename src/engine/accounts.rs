@@ -18,6 +18,7 @@ use crate::log::{self, Level};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
 use crate::model::resource::{self, DEFAULT_SERVICE, Resource};
+use crate::model::token::Token;
 use crate::plugin::{PluginService, Plugins, UnusablePlugin};
 use crate::ports::service::{Service, Target};
 use crate::services;
@@ -73,6 +74,12 @@ impl BoundService {
     /// Returns the key of a resource of this service and account.
     pub fn key(&self, resource_kind: ResourceKind, id: &str, access: Access) -> TokenKey {
         self.scope.key(resource_kind, id, access)
+    }
+
+    /// Returns the key of a token of this service and account.
+    pub fn key_of(&self, token: &Token) -> TokenKey {
+        let meta = token.meta();
+        self.key(meta.resource_kind, token.id(), meta.access)
     }
 
     /// Returns the user whose tokens this process uses, if known. `setting` identifies the user.

@@ -254,7 +254,7 @@ impl<'a> Fetch<'a> {
         };
         // The token of a link is stored in the record of its package.
         let package = (acquisition.key.resource_kind == ResourceKind::Link)
-            .then(|| self.tokens.record(&self.tokens.key_of(&token)));
+            .then(|| self.tokens.record(&self.bound.key_of(&token)));
         let record = package.as_ref().map_or(record, Option::as_ref);
         let decision = Decision {
             state: self.state,

@@ -89,15 +89,11 @@ impl<'a> Persistence<'a> {
     }
 
     #[inline]
-    fn checked(&self, hit: CachedToken, resolved: &ResolvedResource<'_>) -> CachedToken {
-        let rejected = hit.rejected && self.forbids(&hit.token, Asker::Resource(resolved.path));
-        CachedToken { rejected, ..hit }
-    }
-
-    /// Returns the key of a token.
-    pub fn key_of(&self, token: &Token) -> TokenKey {
-        let meta = token.meta();
-        self.bound.key(meta.resource_kind, token.id(), meta.access)
+    fn checked(&self, mut hit: CachedToken, resolved: &ResolvedResource<'_>) -> CachedToken {
+        if hit.rejected {
+            hit.rejected = self.forbids(&hit.token, Asker::Resource(resolved.path));
+        }
+        hit
     }
 
     /// Returns whether the asker must not get a token, because it rejected the token.
@@ -558,7 +554,7 @@ impl<'a> Persistence<'a> {
     fn cache(&self, token: &Token, times: &RefreshTimes, now_us: i64, rejected: &[Fingerprint]) {
         let (meta, state) = (token.meta(), self.state);
         state.cache.publish(token, times, now_us);
-        let key = self.bound.key(meta.resource_kind, token.id(), meta.access);
+        let key = self.bound.key_of(token);
         if state.rejections.merge(&key, meta.generation, rejected) {
             state.cache.mark_rejected(&token.key(), meta.generation);
         }

@@ -72,7 +72,7 @@ pub fn reject(state: &EngineState, token: &Token, asker: Asker<'_>) -> Result<()
     let Some(bound) = state.accounts.at_scope(meta.scope) else {
         return Ok(());
     };
-    let key = bound.key(meta.resource_kind, token.id(), meta.access);
+    let key = bound.key_of(token);
     let resource = fingerprint(state, asker.resource());
     // The token may come from another session. The token that replaces it must count as newer.
     state.observe_generation(meta.generation);
@@ -152,7 +152,7 @@ impl Decision<'_> {
     /// the time to wait, if a rejection caused a login a short time ago.
     pub fn replace(&self, token: &Token) -> Result<Option<RejectLogin>> {
         let meta = token.meta();
-        let key = self.bound.key(meta.resource_kind, token.id(), meta.access);
+        let key = self.bound.key_of(token);
         let health = self.health(&key, token);
         let is_key = meta.kind == TokenKind::Key;
         let last = self.record.and_then(|record| record.reject_login);

@@ -172,9 +172,8 @@ impl SlowBroker {
     }
 
     fn key(&self, token: &Token) -> TokenKey {
-        let meta = token.meta();
-        let bound = self.broker.state.accounts.at_scope(meta.scope).unwrap();
-        bound.key(meta.resource_kind, token.id(), meta.access)
+        let accounts = &self.broker.state.accounts;
+        accounts.at_scope(token.meta().scope).unwrap().key_of(token)
     }
 
     /// Lets the saves end, and waits until no flight is under way.
