@@ -15,8 +15,8 @@ use crate::engine::persistence::{FlightSave, Persistence};
 use crate::engine::replacement::Decision;
 use crate::engine::service_context::{LockedFlight, Prerequisites, ServiceContext};
 use crate::engine::single_flight::Flight;
-use crate::engine::state::{Blocked, EngineState};
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::state::{Blocked, EngineState, NAME_STOPPED_AFTER};
+use crate::error::{ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::key::{ResourceKind, TokenKey};
 use crate::model::token::Token;
@@ -25,8 +25,8 @@ use crate::ports::store::{Record, RecordLock, RejectLogin, Turn};
 use crate::ports::wait_budget::WaitBudget;
 use crate::secret::Secret;
 
-/// How long a flight waits for a process before its messages say that the process is stopped.
-const NAME_STOPPED_AFTER: Duration = Duration::from_secs(2);
+/// How often a flight looks whether the process that it waits for is stopped.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Fetches one token.
 pub struct Fetch<'a> {
@@ -161,46 +161,31 @@ impl<'a> Fetch<'a> {
         let deadline = began + acquisition.lock_timeout(self.state);
         let stale = acquisition.stale_generation.unwrap_or(0);
         let mut above = stale.max(acquisition.seen_generation);
-        let mut is_stopped_named = false;
+        let mut holder = HolderWatch::new(began);
         loop {
-            let (holder, is_stopped, retry_after) =
-                match self.state.store.turn(&acquisition.key, above)? {
-                    Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),
-                    Turn::Newer(record) => {
-                        // If this record has no fresh token, try the lock again. From now on, the
-                        // store must report only records with a later generation.
-                        above = record.generation;
-                        let record = self.tokens.usable(&acquisition.key, *record);
-                        match self.find_newer(Some(&record)) {
-                            Some(token) => return Ok(LockOutcome::AlreadyFetched(token)),
-                            None => continue,
-                        }
+            let retry_after = match self.state.store.turn(&acquisition.key, above)? {
+                Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),
+                Turn::Newer(record) => {
+                    // If this record has no fresh token, try the lock again. From now on, the
+                    // store must report only records with a later generation.
+                    above = record.generation;
+                    let record = self.tokens.usable(&acquisition.key, *record);
+                    match self.find_newer(Some(&record)) {
+                        Some(token) => return Ok(LockOutcome::AlreadyFetched(token)),
+                        None => continue,
                     }
-                    Turn::Held {
-                        holder,
-                        is_stopped,
-                        retry_after,
-                    } => (holder, is_stopped, retry_after),
-                };
+                }
+                Turn::Held { retry_after } => retry_after,
+            };
             if let Some(token) = self.find_while_held() {
                 return Ok(LockOutcome::AlreadyFetched(token));
             }
-            let is_stopped = is_stopped && began.elapsed() >= NAME_STOPPED_AFTER;
-            let error = busy(&acquisition.key, holder, is_stopped);
-            if is_stopped && !is_stopped_named {
-                is_stopped_named = true;
-                log::write(Level::Warn, format_args!("{error}"));
-            }
-            let blocked = Blocked::By(error.clone());
-            self.state
-                .blocked
-                .lock()
-                .insert(acquisition.key.clone(), blocked);
+            holder.look(self.state, &acquisition.key);
             if self.tokens.serves(acquisition)
                 || Instant::now() >= deadline
                 || !self.state.pause(retry_after)
             {
-                return Err(error);
+                return Err(self.state.locked_error(&acquisition.key, began));
             }
         }
     }
@@ -348,17 +333,43 @@ impl<'a> Fetch<'a> {
     }
 }
 
-/// Builds the error for a caller that cannot wait any longer for another process.
-fn busy(key: &TokenKey, holder: Option<String>, is_stopped: bool) -> Error {
-    let who = holder.unwrap_or_else(|| "another process".to_owned());
-    let message = if is_stopped {
-        format!(
-            "cannot fetch the token for {key}: {who} is fetching it, but is stopped; continue it with `kill -CONT`, or end it"
-        )
-    } else {
-        format!(
-            "timed out waiting for {who} to fetch the token for {key}; retry, or check that process"
-        )
-    };
-    Error::new(ErrorKind::Busy, message)
+/// What a flight that waits for the lock of its key tells others about the holder.
+struct HolderWatch {
+    began: Instant,
+    /// When to look whether the holder is stopped. `None` after a warning.
+    look_at: Option<Instant>,
+    is_noted: bool,
+}
+
+impl HolderWatch {
+    fn new(began: Instant) -> Self {
+        Self {
+            began,
+            look_at: Some(began + NAME_STOPPED_AFTER),
+            is_noted: false,
+        }
+    }
+
+    /// Notes what the flight waits for, for callers that time out. Logs one warning if the holder
+    /// is stopped.
+    ///
+    /// Rationale: finding out about the holder takes longer than a try for the lock. When each try
+    /// did so, 50 processes that waited for one login opened files of `/proc` 50,000 times.
+    fn look(&mut self, state: &EngineState, key: &TokenKey) {
+        if !self.is_noted {
+            self.is_noted = true;
+            let blocked = Blocked::ByLock { since: self.began };
+            state.blocked.lock().insert(key.clone(), blocked);
+        }
+        let now = Instant::now();
+        if self.look_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.look_at = Some(now + LOOK_INTERVAL);
+        if state.store.lock_holder(key).is_some_and(|it| it.is_stopped) {
+            self.look_at = None;
+            let error = state.locked_error(key, self.began);
+            log::write(Level::Warn, format_args!("{error}"));
+        }
+    }
 }

@@ -48,7 +48,10 @@ pub fn fingerprint(state: &EngineState, resource: &str) -> Fingerprint {
     state.fingerprints().of(&["rejected", resource])
 }
 
-/// Returns whether the asker must not get a token, because it rejected the token.
+/// Returns whether the asker must not get a token, because it rejected the token. Callers ask only
+/// about a token that some caller rejected.
+#[cold]
+#[inline(never)]
 pub fn forbids(
     state: &EngineState,
     key: &TokenKeyRef<'_>,

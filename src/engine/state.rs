@@ -12,7 +12,7 @@ use crate::engine::backoff::Backoff;
 use crate::engine::cache::Cache;
 use crate::engine::rejections::Rejections;
 use crate::engine::saves::Saves;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::ports::http::Http;
 use crate::ports::store::{BootTime, Reach, Store};
@@ -24,11 +24,19 @@ const MAX_REFUSALS: usize = 1024;
 /// The maximum number of flights of which each waits for the next one.
 const MAX_CHAIN: usize = 4;
 
+/// How long a flight waits for a process before its messages say that the process is stopped.
+pub const NAME_STOPPED_AFTER: Duration = Duration::from_secs(2);
+
 /// The reason why a flight does not go on.
 #[derive(Clone)]
 pub enum Blocked {
-    /// A lock or a secret source. Callers that time out get this error.
+    /// A secret source. Callers that time out get this error.
     By(Error),
+    /// Another process holds the lock of the key.
+    ByLock {
+        /// When the flight tried the lock first.
+        since: Instant,
+    },
     /// The flight of another token that it needs.
     OnToken(TokenKey),
 }
@@ -146,15 +154,34 @@ impl EngineState {
     /// Returns the error for a caller that times out while it waits for the flight of a key, if it
     /// is known what that flight waits for.
     pub fn blocked_by(&self, key: &TokenKey) -> Option<Error> {
-        let blocked = self.blocked.lock();
-        let mut key = key;
+        let mut key = key.clone();
         for _ in 0..MAX_CHAIN {
-            match blocked.get(key)? {
-                Blocked::By(error) => return Some(error.clone()),
+            let blocked = self.blocked.lock().get(&key)?.clone();
+            match blocked {
+                Blocked::By(error) => return Some(error),
+                Blocked::ByLock { since } => return Some(self.locked_error(&key, since)),
                 Blocked::OnToken(other) => key = other,
             }
         }
         None
+    }
+
+    /// Returns the error for a caller that cannot wait any longer for the process that holds the
+    /// lock of a key. `since` is when the flight tried the lock first.
+    pub fn locked_error(&self, key: &TokenKey, since: Instant) -> Error {
+        let holder = self.store.lock_holder(key);
+        let is_stopped = holder.as_ref().is_some_and(|holder| holder.is_stopped);
+        let name = holder.map_or_else(|| "another process".to_owned(), |holder| holder.name);
+        let message = if is_stopped && since.elapsed() >= NAME_STOPPED_AFTER {
+            format!(
+                "cannot fetch the token for {key}: {name} is fetching it, but is stopped; continue it with `kill -CONT`, or end it"
+            )
+        } else {
+            format!(
+                "timed out waiting for {name} to fetch the token for {key}; retry, or check that process"
+            )
+        };
+        Error::new(ErrorKind::Busy, message)
     }
 
     /// Links a recorded failure to the key that it stopped. Forgetting the key then removes the

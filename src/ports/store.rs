@@ -118,15 +118,19 @@ pub enum Turn {
     Locked(Box<dyn RecordLock>),
     /// Another process or thread holds the lock.
     Held {
-        /// The holder as messages name it, such as `process 123`, if known.
-        holder: Option<String>,
-        /// Whether the holder is known to be stopped, so that it can't release the lock.
-        is_stopped: bool,
         /// When to ask again.
         retry_after: Duration,
     },
     /// The store has a newer token, so the caller may need no lock.
     Newer(Box<Record>),
+}
+
+/// The process that holds the lock of a key.
+pub struct LockHolder {
+    /// The holder as messages name it, such as `process 123`.
+    pub name: String,
+    /// Whether the holder is known to be stopped, so that it can't release the lock.
+    pub is_stopped: bool,
 }
 
 /// The result of saving a record.
@@ -185,6 +189,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
     fn turn(&self, key: &TokenKey, above: u64) -> Result<Turn>;
+
+    /// Returns the holder of a lock that [`Store::turn`] reported as held, if it is known. This may
+    /// take longer than a turn, so callers ask only to write a message.
+    fn lock_holder(&self, key: &TokenKey) -> Option<LockHolder>;
 
     /// Saves a record that was acquired outside a flight of its key. It replaces the previous
     /// record, unless that has a later generation.

@@ -9,7 +9,9 @@ use crate::sys::sync::Mutex;
 
 use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
-use crate::ports::store::{FailureRecord, Reach, Record, RecordLock, Saved, Store, Turn};
+use crate::ports::store::{
+    FailureRecord, LockHolder, Reach, Record, RecordLock, Saved, Store, Turn,
+};
 use crate::secret::Secret;
 
 /// When a caller asks again for a lock that another thread holds.
@@ -171,8 +173,6 @@ impl Store for MemoryStore {
         let mut records = self.records.lock();
         if records.locked.contains_key(key) {
             return Ok(Turn::Held {
-                holder: Some(format!("process {}", std::process::id())),
-                is_stopped: false,
                 retry_after: RETRY_AFTER,
             });
         }
@@ -183,6 +183,13 @@ impl Store for MemoryStore {
             key: key.clone(),
             base: base.map(Record::without_renewal),
         })))
+    }
+
+    fn lock_holder(&self, _key: &TokenKey) -> Option<LockHolder> {
+        Some(LockHolder {
+            name: format!("process {}", std::process::id()),
+            is_stopped: false,
+        })
     }
 
     fn save(&self, key: &TokenKey, record: &Record) -> Result<Saved> {

@@ -15,7 +15,9 @@ use keyferry::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use keyferry::model::request::Request;
 use keyferry::model::token::{NewToken, Token, TokenKind};
 use keyferry::plugin::Plugins;
-use keyferry::ports::store::{FailureRecord, Reach, Record, RecordLock, Saved, Store, Turn};
+use keyferry::ports::store::{
+    FailureRecord, LockHolder, Reach, Record, RecordLock, Saved, Store, Turn,
+};
 use keyferry::secret::Secret;
 use keyferry::stores::file::FileStore;
 use keyferry::transport::{self, Proxy, Transport};
@@ -90,6 +92,9 @@ impl Store for SlowStore {
             Turn::Locked(lock) => Turn::Locked(Box::new(SlowLock(lock, Arc::clone(&self.1)))),
             other => other,
         })
+    }
+    fn lock_holder(&self, key: &TokenKey) -> Option<LockHolder> {
+        self.0.lock_holder(key)
     }
     fn save(&self, key: &TokenKey, record: &Record) -> Result<Saved> {
         self.0.save(key, record)

@@ -23,9 +23,9 @@ fn error_of(session: &Session, resource: &str) -> ErrorKind {
     session.token(resource).map(drop).unwrap_err().kind
 }
 
-/// The path of a route that the user's token opens.
-fn packages() -> String {
-    format!("v1/teams/{}/packages", c::TEAM_ID)
+/// The path of a route that the user's token opens, and that costs the sandbox little.
+fn package() -> String {
+    format!("v1.1/teams/{}/packages/{}", c::TEAM_ID, c::PACKAGE_ID)
 }
 
 /// `KEYFERRY_REVOKED_PROCESSES` sets the number of processes.
@@ -38,7 +38,7 @@ fn a_revoked_token_costs_one_login_and_serves_all_threads_of_all_processes() {
         let old = harness.session().token("user").unwrap();
         harness.pass_s(age_s);
         harness.sandbox().reject_token(old.value());
-        let task = format!("use {} threads 64", packages());
+        let task = format!("use {} threads 64", package());
         for output in harness.run_together(count, &task) {
             assert_eq!(
                 output.last().map(String::as_str),
@@ -58,7 +58,7 @@ fn a_thousand_forbidden_routes_in_one_process_stop_no_other() {
         .fault(Fault::status(401).path("/v1/things/").forever());
     let token = harness.session().token("user").unwrap();
     let mut forbidden = harness.worker("use-forbidden 1000");
-    let task = format!("use {} threads 4", packages());
+    let task = format!("use {} threads 4", package());
     let mut rounds = 0;
     assert_eq!(forbidden.line(), "ready");
     forbidden.go();

@@ -754,7 +754,7 @@ fn fork() {
 pub(crate) fn is_locked(path: &Path) -> bool {
     let locks = open_locks(path).unwrap();
     let outcome = locks.try_lock(LockId::new(0, 0), |_| unreachable!("it locks bytes"));
-    matches!(outcome.unwrap(), TryLock::Busy(_))
+    matches!(outcome.unwrap(), TryLock::Busy)
 }
 
 fn open_locks(path: &Path) -> std::io::Result<Arc<FileLocks>> {

@@ -177,8 +177,8 @@ fn lock(dir: &Dir, path: &Path) -> Outcome<HeldLock> {
     loop {
         match locks.try_lock(LOCK, open).map_err(fail)? {
             TryLock::Acquired(lock) => return Ok(lock),
-            TryLock::Busy(_) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
-            TryLock::Busy(_) => {
+            TryLock::Busy if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
+            TryLock::Busy => {
                 return Err(format!("another process locks {}", file_path.display()));
             }
         }

@@ -13,7 +13,9 @@ use super::{codec, lock, lock::LockAttempt};
 use crate::config::Environment;
 use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, ResourceKind, TokenKey};
-use crate::ports::store::{FailureRecord, KeyBackend, Reach, Record, Saved, Store, Turn};
+use crate::ports::store::{
+    FailureRecord, KeyBackend, LockHolder, Reach, Record, Saved, Store, Turn,
+};
 use crate::stores::failure_fallback::FailureFallback;
 use crate::sys::sync::Mutex;
 
@@ -132,10 +134,8 @@ impl Store for FileStore {
             )));
         }
         let held = match attempt {
-            Some(LockAttempt::Busy(holder)) => {
+            Some(LockAttempt::Busy) => {
                 return Ok(Turn::Held {
-                    holder: lock::holder_text(holder),
-                    is_stopped: holder.is_some_and(|holder| holder.is_stopped),
                     retry_after: lock::flight_retry_delay(),
                 });
             }
@@ -148,6 +148,14 @@ impl Store for FileStore {
             found,
             held,
         ))))
+    }
+
+    fn lock_holder(&self, key: &TokenKey) -> Option<LockHolder> {
+        let holder = self.files.flight_lock_holder(key)?;
+        Some(LockHolder {
+            name: lock::holder_name(holder),
+            is_stopped: holder.is_stopped,
+        })
     }
 
     fn save(&self, key: &TokenKey, record: &Record) -> Result<Saved> {

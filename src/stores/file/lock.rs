@@ -63,7 +63,7 @@ pub(super) enum LockAttempt {
     /// The caller now holds this lock.
     Acquired(HeldLock),
     /// Another process or thread holds the lock.
-    Busy(Option<Holder>),
+    Busy,
 }
 
 /// Opens a lock file. Creates it if it does not exist.
@@ -123,9 +123,14 @@ impl<'a> Locks<'a> {
         let open = |suffix: &str| open_lock_file(self.dir, &format!("{}{suffix}", self.name));
         match self.file.try_lock(id, open) {
             Ok(TryLock::Acquired(lock)) => Ok(LockAttempt::Acquired(lock)),
-            Ok(TryLock::Busy(holder)) => Ok(LockAttempt::Busy(holder)),
+            Ok(TryLock::Busy) => Ok(LockAttempt::Busy),
             Err(error) => Err(io_error(&self.path, &error)),
         }
+    }
+
+    /// Returns the process that holds a lock, if it is known.
+    pub(super) fn holder(&self, id: LockId) -> Option<Holder> {
+        self.file.holder(id)
     }
 
     /// Waits for a write lock or another lock that processes hold only briefly, as long as the
@@ -160,23 +165,22 @@ impl<'a> Locks<'a> {
     ) -> Result<std::result::Result<HeldLock, T>> {
         let began = Instant::now();
         loop {
-            let holder = match self.try_acquire(id)? {
-                LockAttempt::Acquired(lock) => return Ok(Ok(lock)),
-                LockAttempt::Busy(holder) => holder,
-            };
+            if let LockAttempt::Acquired(lock) = self.try_acquire(id)? {
+                return Ok(Ok(lock));
+            }
             if let Some(done) = done() {
                 return Ok(Err(done));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(self.timed_out(holder));
+                return Err(self.timed_out(id));
             }
             std::thread::sleep(write_retry_delay(began.elapsed()).min(left));
         }
     }
 
-    fn timed_out(&self, holder: Option<Holder>) -> Error {
-        let (who, remedy) = match holder {
+    fn timed_out(&self, id: LockId) -> Error {
+        let (who, remedy) = match self.holder(id) {
             Some(Holder {
                 pid,
                 is_stopped: true,
@@ -185,7 +189,7 @@ impl<'a> Locks<'a> {
                 format!("continue it with `kill -CONT {pid}`, or end it"),
             ),
             holder => (
-                holder_text(holder).unwrap_or_else(|| "another process".to_owned()),
+                holder.map_or_else(|| "another process".to_owned(), holder_name),
                 "retry, or check that process".to_owned(),
             ),
         };
@@ -196,8 +200,8 @@ impl<'a> Locks<'a> {
 }
 
 /// Returns how messages name the holder of a lock.
-pub(super) fn holder_text(holder: Option<Holder>) -> Option<String> {
-    holder.map(|holder| format!("process {}", holder.pid))
+pub(super) fn holder_name(holder: Holder) -> String {
+    format!("process {}", holder.pid)
 }
 
 /// Returns the delay before a flight lock is tried again: random, from 1 to 10 ms.

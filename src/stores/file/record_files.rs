@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::log::{self, Level};
 use crate::model::key::TokenKey;
 use crate::ports::store::{Record, Saved};
+use crate::sys::file_lock::{Holder, LockId};
 use crate::sys::sync::Mutex;
 
 /// A record that was read, with its renewal secret.
@@ -191,13 +192,17 @@ impl RecordFiles {
     /// Tries the flight lock of a key. `None` if the store can't be written: then several processes
     /// may fetch the same token. Writing a file still requires its write lock.
     pub(super) fn try_flight_lock(&self, key: &TokenKey) -> Option<LockAttempt> {
-        let attempt = self.store.for_writing().and_then(|store| {
-            let name = RecordName::for_record(&store.keys, key);
-            store
-                .locks()?
-                .try_acquire(lock::flight(key.resource_kind, name.hash()))
-        });
+        let attempt = self
+            .store
+            .for_writing()
+            .and_then(|store| store.locks()?.try_acquire(flight_lock(&store, key)));
         attempt.map_err(|error| self.warn(&error)).ok()
+    }
+
+    /// Returns the process that holds the flight lock of a key, if it is known.
+    pub(super) fn flight_lock_holder(&self, key: &TokenKey) -> Option<Holder> {
+        let store = self.store.for_writing().ok()?;
+        store.locks().ok()?.holder(flight_lock(&store, key))
     }
 
     fn remove_file(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
@@ -273,6 +278,12 @@ impl RecordFiles {
         // The caller must learn that the record was not removed.
         outcome
     }
+}
+
+/// Returns the flight lock of a key.
+fn flight_lock(store: &OpenStore, key: &TokenKey) -> LockId {
+    let name = RecordName::for_record(&store.keys, key);
+    lock::flight(key.resource_kind, name.hash())
 }
 
 /// Passes the record on disk to `change`, and writes the record that `change` returns. Writes
