@@ -14,6 +14,7 @@ pub mod http;
 #[cfg(target_os = "linux")]
 pub mod kernel_keyrings;
 pub mod own_process;
+pub mod planted_faults;
 pub mod plugins;
 mod program_output;
 pub mod secrets;
