@@ -316,6 +316,12 @@ fn bodies_are_read_up_to_the_limit_and_no_further() {
         "a".repeat(MAX_BODY_BYTES)
     ));
     assert_eq!(send_to_port(port).unwrap().body.len(), MAX_BODY_BYTES);
+    let (port, _) = peer_that_sends(format!(
+        "HTTP/1.1 200 OK\r\n\r\n{}",
+        "a".repeat(MAX_BODY_BYTES + 1)
+    ));
+    let failure = send_to_port(port).err().unwrap();
+    assert_eq!(failure.error.kind, ErrorKind::BadResponse);
     let (port, written) = peer(|mut stream| {
         read_request(&mut stream);
         stream
