@@ -165,7 +165,6 @@ function outgoingRequest(input, init, isPlatformFetch) {
   const options = isPlatformFetch || isRequest ? optionsFor(isRequest ? input : {}, request, given) : allOptions(request, given, init);
   if (!isPlatformFetch && hasOwnBody) options.body = given.body;
   if (isStream(options.body)) options.duplex = 'half';
-  const keepsBytes = request.body && (!hasOwnBody || init instanceof Request);
   return {
     url,
     target: isPlatformFetch || isRequest ? request : url,
@@ -173,7 +172,8 @@ function outgoingRequest(input, init, isPlatformFetch) {
     headers: request.headers,
     hasBody: hasOwnBody || Boolean(request.body),
     isStream: isStream(given.body),
-    keptBody: keepsBytes ? keepBody(request) : { source: isStream(given.body) ? undefined : given.body },
+    isStreamOfRequest: isPlatformFetch && hasOwnBody && init instanceof Request,
+    keptBody: hasOwnBody ? { source: isStream(given.body) ? undefined : given.body } : keepBody(request),
     attributes: pick(request, KEPT_ATTRIBUTES),
     follow: { signal: request.signal, redirect: request.redirect, integrity: request.integrity },
   };
@@ -189,6 +189,11 @@ function again(request) {
   const isForm = interfaceOf(request.keptBody.source) === 'FormData';
   if (isForm && request.headers.get('content-type')?.startsWith('multipart/form-data; boundary=')) request.headers.delete('content-type');
   return { ...request, options: { ...request.options, body: request.keptBody.source } };
+}
+
+/** Ends the stream of a body that isn't sent, as `fetch` does when it is aborted. */
+function cancelBody({ target }, reason) {
+  if (target instanceof Request) target.body?.cancel(reason).catch(() => {});
 }
 
 /** Returns the request that follows a redirect. Source: Fetch Standard, HTTP-redirect fetch. */
@@ -282,19 +287,31 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
   }
 
   function send({ target, options, headers }, authHeaders, redirect) {
+    const sendOptions = { ...options, redirect, integrity: '' };
     // The caller may have set the same header from keyferry. Remove it, so that it isn't sent along
     // a redirect.
     for (const name of Object.keys(authHeaders)) headers.delete(name);
-    const allHeaders = new Headers(headers);
+    // Headers that are passed as an option are normalized. Those of a `Request` are sent as they are.
+    const isOwnRequest = isPlatformFetch && target instanceof Request;
+    const allHeaders = isOwnRequest ? headers : (sendOptions.headers = new Headers(headers));
     for (const [name, value] of Object.entries(authHeaders)) allHeaders.set(name, value);
-    return fetch(target, { ...options, headers: allHeaders, redirect, integrity: '' });
+    // `fetch` has copied the headers when it returns its promise.
+    const sending = fetch(target, sendOptions);
+    for (const name of Object.keys(authHeaders)) headers.delete(name);
+    return sending;
   }
 
   return async function keyferryFetch(input, init) {
     let request = outgoingRequest(input, init, isPlatformFetch);
     const { signal, redirect, integrity } = request.follow;
     const follows = redirect === 'follow';
-    let authHeaders = await headersFor(request.url, signal);
+    let authHeaders = await headersFor(request.url, signal).catch((error) => {
+      cancelBody(request, error);
+      throw error;
+    });
+    // For `fetch`, the body of a `Request` that is passed as options is a stream like any other. It is
+    // copied only where a 401 may require it again.
+    if (request.isStreamOfRequest && Object.keys(authHeaders).length > 0) request.keptBody = keepBody(request.target);
     for (let redirectCount = 0, hasRetried = false; ; ) {
       const response = await send(request, authHeaders, follows ? 'manual' : redirect);
       const wasRejected = response.status === 401 && Object.keys(authHeaders).length > 0;
