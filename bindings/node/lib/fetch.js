@@ -213,7 +213,7 @@ function redirected(request, status, location) {
   const moved = { ...request, url: next, target: next, type: isCrossOrigin ? 'cors' : request.type, options };
   if (!becomesGet) return again(moved);
   const asGet = { method: 'GET', body: undefined };
-  return { ...moved, hasBody: false, attributes: { ...attributes, ...asGet }, options: { ...options, ...asGet } };
+  return { ...moved, hasBody: false, isStream: false, attributes: { ...attributes, ...asGet }, options: { ...options, ...asGet } };
 }
 
 /**
@@ -286,8 +286,10 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
     return isNew ? newHeaders : undefined;
   }
 
-  function send({ target, options, headers }, authHeaders, redirect) {
+  function send({ target, options, headers, isStream: sendsStream }, authHeaders, redirect) {
     const sendOptions = { ...options, redirect, integrity: '' };
+    // `fetch` would pipe the stream inside the `Request` through another one, and read ahead.
+    if (isPlatformFetch && sendsStream && options.body === undefined) Object.assign(sendOptions, { body: target.body, duplex: 'half' });
     // The caller may have set the same header from keyferry. Remove it, so that it isn't sent along
     // a redirect.
     for (const name of Object.keys(authHeaders)) headers.delete(name);

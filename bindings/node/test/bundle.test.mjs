@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import * as asar from '@electron/asar';
@@ -102,13 +103,17 @@ test('neither the environment nor the working directory names a library', async 
   assert.match(err, /cannot find the keyferry library/);
 });
 
+/** The files to pack. Patterns don't match directories whose name begins with a dot, as that of the tests may. */
+const source = mkdtempSync(join(tmpdir(), 'keyferry-asar-'));
+after(() => rmSync(source, { recursive: true }));
+
 /**
  * Packs the application with the patterns of the README. Returns a directory in which `app.asar`
  * looks as it does for a program in Electron: as a directory, in which each file exists, but from
  * which the system can load no library.
  */
 async function packed(unpack) {
-  const [source, target] = [elsewhere(), elsewhere()];
+  const target = elsewhere();
   writeFileSync(join(source, 'main.mjs'), program);
   deployKoffi(source);
   cpSync(join(modules, 'keyferry'), join(source, 'node_modules/keyferry'), { recursive: true });

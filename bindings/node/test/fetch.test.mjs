@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { Session, createFetch } from 'keyferry';
 import * as nodeFetch from 'node-fetch';
@@ -23,6 +25,7 @@ before(async () => {
       foreignHost.requests.push({ method: request.method, headers: request.headers, body: Buffer.concat(chunks).toString() });
       if (request.url.startsWith('/back')) response.writeHead(307, { location: files }).end();
       else if (request.url.startsWith('/round')) response.writeHead(302, { location: '/round' }).end();
+      else if (request.url.startsWith('/endless')) response.write('a part');
       else if (request.url.endsWith('/denied')) response.writeHead(401).end();
       else response.end('stranger');
     });
@@ -435,4 +438,18 @@ test('a function of the caller gets the options that only it knows', async () =>
   const agent = {};
   await createFetch(richSession(), spy)(files, { agent, method: 'PUT', body: 'text' });
   assert.deepEqual(sent, [[files, agent, 'text', 'PUT']]);
+});
+
+test('a signal ends the body of a response after a garbage collection', { timeout: 60_000 }, async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  const controller = new AbortController();
+  const response = await keyferryFetch(`${foreignHost.url}/endless`, { signal: controller.signal });
+  for (let turns = 0; turns < 20; turns += 1) {
+    collect();
+    await new Promise(setImmediate);
+  }
+  const reading = response.text();
+  controller.abort();
+  await assert.rejects(reading, { name: 'AbortError' });
 });

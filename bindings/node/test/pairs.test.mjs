@@ -153,5 +153,5 @@ test('on a host of ours, createFetch sends the same bytes and one more header', 
   };
   const adjust = (outcome) => ({ ...outcome, sent: outcome.sent?.map(withoutHeader) });
   await compare(context, Math.ceil(PAIRS / 4), { fetch: createFetch(session), adjust });
-  assert.ok(added > 0);
+  assert.ok(ONLY || added > 0);
 });
