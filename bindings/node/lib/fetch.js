@@ -126,7 +126,10 @@ function readArguments(RequestClass, input, init, isPlatformFetch) {
     given[name] = name === 'body' ? unchangingBody(init.body, isPlatformFetch) : init[name];
     return name === 'body' && !isPlatformFetch ? undefined : given[name];
   };
-  return { given, request: new RequestClass(input, new Proxy({}, { get })) };
+  const request = new RequestClass(input, new Proxy({}, { get }));
+  // In Node 18, `fetch` reads this option itself.
+  if (!('dispatcher' in given)) given.dispatcher = init.dispatcher;
+  return { given, request };
 }
 
 const pick = (object, names) => Object.fromEntries(names.map((name) => [name, object[name]]));

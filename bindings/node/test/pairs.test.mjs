@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 
 import { Session, createFetch } from 'keyferry';
 
-import { makePair, numbers } from './pairs.mjs';
+import { IS_NODE_18, makePair, numbers } from './pairs.mjs';
 import * as sandbox from './support.mjs';
 
 const PAIRS = Number(process.env.TEST_PAIRS ?? 1_000);
@@ -41,8 +41,11 @@ function respond(bytes) {
   const [, ending, seed, status, location] = /^\S+ (\/end)?\/(\d+)(?:\/(\d+)\/([^\s?#]*))?/.exec(text) ?? [];
   const wire = text.replaceAll(/----formdata-undici-0\d{11}/g, 'BOUNDARY');
   // After a redirect, keyferry names the new boundary of a form, in another place among the headers.
-  // The platform names the old one.
-  recorded.get(seed)?.push(ending && wire.includes('BOUNDARY') ? wire.split('\r\n').sort() : wire);
+  // The platform names the old one. Node 18 loses the case and the order of headers when it copies a
+  // `Request`.
+  const sorted = (anyCase) => anyCase.split('\r\n').sort().join('\r\n');
+  const isReordered = ending && wire.includes('BOUNDARY');
+  recorded.get(seed)?.push(IS_NODE_18 ? sorted(wire.toLowerCase()) : isReordered ? sorted(wire) : wire);
   const extra = !ending && Number(status) >= 300 && Number(status) < 400 ? `location: ${decodeURIComponent(location)}\r\n` : '';
   const body = text.startsWith('HEAD ') ? '' : 'hello';
   return `HTTP/1.1 ${status ?? 200} x\r\n${extra}x-answer: 1\r\ncontent-length: 5\r\n\r\n${body}`;
@@ -148,8 +151,9 @@ test('on a host of ours, createFetch sends the same bytes and one more header', 
   let added = 0;
   const session = { headersFor: async () => ({ 'X-API-KEY': 'ours' }), rejectValue: async () => {} };
   const withoutHeader = (wire) => {
-    added += wire.includes('X-API-KEY: ours') ? 1 : 0;
-    return typeof wire === 'string' ? wire.replace(/^x-api-key: [^\r]*\r\n/im, '') : wire.filter((line) => !/^x-api-key: /i.test(line));
+    const lines = wire.split('\r\n');
+    if (lines.some((line) => /^x-api-key: ours$/i.test(line))) added += 1;
+    return lines.filter((line) => !/^x-api-key: /i.test(line));
   };
   const adjust = (outcome) => ({ ...outcome, sent: outcome.sent?.map(withoutHeader) });
   await compare(context, Math.ceil(PAIRS / 4), { fetch: createFetch(session), adjust });
