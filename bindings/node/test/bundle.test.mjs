@@ -24,8 +24,10 @@ const expected = `200 ${process.env.TEST_VERSION ?? JSON.parse(readFileSync(join
 const elsewhere = () => mkdtempSync(join(process.env.TEST_FOLDER, 'bundle-'));
 
 /** Runs a program to its end. */
-const run = (file, args = []) =>
-  new Promise((resolve) => execFile(file, args, { cwd: app, env: { ...process.env, NODE_PATH: '' } }, (error, out, err) => resolve({ out, err, status: error?.code ?? 0 })));
+const run = (file, args, { cwd = app, env = {} } = {}) =>
+  new Promise((resolve) => {
+    execFile(file, args, { cwd, env: { ...process.env, ...env } }, (error, out, err) => resolve({ out, err, status: error?.code ?? 0 }));
+  });
 
 async function outputOf(file) {
   const { out, err, status } = await run(process.execPath, [file]);
@@ -33,8 +35,8 @@ async function outputOf(file) {
   return out;
 }
 
-async function errorOf(file) {
-  const { err, status } = await run(process.execPath, [file]);
+async function errorOf(file, options) {
+  const { err, status } = await run(process.execPath, [file], options);
   assert.equal(status, 1, err);
   return err;
 }
@@ -86,7 +88,8 @@ for (const name of ['app.mjs', 'app.cjs']) {
     const define = (path) => `--define:KEYFERRY_LIBRARY=${JSON.stringify(path)}`;
     assert.equal(await outputOf(await bundle(join(directory, name), define(join(directory, 'mine.so')))), expected);
     for (const path of [join(directory, 'missing.so'), 'mine.so']) {
-      assert.ok((await errorOf(await bundle(join(directory, name), define(path)))).includes(`none of these absolute paths exists: ${JSON.stringify(path)};`));
+      const error = await errorOf(await bundle(join(directory, name), define(path)), { cwd: directory });
+      assert.ok(error.includes(`none of these absolute paths exists: ${JSON.stringify(path)};`), error);
     }
   });
 }
@@ -95,12 +98,9 @@ test('neither the environment nor the working directory names a library', async 
   const directory = elsewhere();
   deployKoffi(directory);
   const file = await bundle(join(directory, 'app.mjs'));
-  const { err, status } = await new Promise((resolve) => {
-    const env = { ...process.env, KEYFERRY_LIBRARY: join(modules, 'keyferry', nativeName, 'libkeyferry.so'), NODE_PATH: modules };
-    execFile(process.execPath, [file], { cwd: join(modules, 'keyferry'), env }, (error, _out, errors) => resolve({ err: errors, status: error?.code ?? 0 }));
-  });
-  assert.equal(status, 1);
-  assert.match(err, /cannot find the keyferry library/);
+  const library = join(modules, 'keyferry', nativeName, 'libkeyferry.so');
+  const error = await errorOf(file, { cwd: join(modules, 'keyferry'), env: { KEYFERRY_LIBRARY: library, NODE_PATH: modules } });
+  assert.match(error, /cannot find the keyferry library/);
 });
 
 /** The files to pack. Patterns don't match directories whose name begins with a dot, as that of the tests may. */

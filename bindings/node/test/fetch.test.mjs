@@ -432,6 +432,18 @@ for (const [name, { fetch: ownFetch = nodeFetch.default, Request: OwnRequest, He
   });
 }
 
+test('the response of node-fetch that the caller does not get is read to its end', async () => {
+  const bodies = [];
+  const spy = async (...args) => {
+    const response = await nodeFetch.default(...args);
+    bodies.push(response.body);
+    return response;
+  };
+  assert.equal((await createFetch(richSession(), spy)(`${foreignHost.url}/denied`)).status, 401);
+  await sandbox.until('the first response is read', () => bodies[0].readableEnded);
+  assert.equal(bodies.length, 2);
+});
+
 test('a function of the caller gets the options that only it knows', async () => {
   const sent = [];
   const spy = async (url, options) => (sent.push([String(url), options.agent, options.body, options.method]), new Response());
