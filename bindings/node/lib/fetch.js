@@ -199,17 +199,29 @@ function cancelBody({ target }, reason) {
   if (target instanceof Request) target.body?.cancel(reason).catch(() => {});
 }
 
+/** Returns the URL of a redirect. Some servers send it in UTF-8, which HTTP headers don't have. */
+function redirectUrl(location, url) {
+  const text = /^[ -~]*$/.test(location) ? location : Buffer.from(location, 'latin1').toString();
+  if (!URL.canParse(text, url)) throw new TypeError('fetch failed: the redirect has an invalid URL');
+  const next = new URL(text, url);
+  if (!['http:', 'https:'].includes(next.protocol)) throw new TypeError(`fetch failed: redirect to unsupported protocol ${next.protocol}`);
+  return next;
+}
+
 /** Returns the request that follows a redirect. Source: Fetch Standard, HTTP-redirect fetch. */
 function redirected(request, status, location) {
   const { url, headers, attributes } = request;
-  const next = new URL(location, url);
-  if (!['http:', 'https:'].includes(next.protocol)) throw new TypeError(`fetch failed: redirect to unsupported protocol ${next.protocol}`);
+  const next = redirectUrl(location, url);
   const becomesGet = status === 303 ? !['GET', 'HEAD'].includes(attributes.method) : status < 303 && attributes.method === 'POST';
   const needsBody = !becomesGet || (request.isStream && status !== 303);
   if (needsBody && !isReplayable(request)) {
     throw new TypeError('fetch failed: the redirect requires the body again, but the body was a stream or larger than 1 MiB');
   }
   const isCrossOrigin = next.origin !== url.origin;
+  if (next.username || next.password) {
+    if (attributes.mode === 'cors') throw new TypeError('fetch failed: the redirect has credentials in its URL');
+    next.username = next.password = '';
+  }
   if (isCrossOrigin && attributes.mode === 'same-origin') throw new TypeError('fetch failed: the redirect leaves the origin, which the mode forbids');
   for (const name of [...(becomesGet ? BODY_HEADERS : []), ...(isCrossOrigin ? ORIGIN_HEADERS : [])]) headers.delete(name);
   const options = { ...attributes, ...request.options };

@@ -90,7 +90,7 @@ after(() => {
 function describeError(error) {
   const [text, reason] = String(error?.message ?? error).split(/(?<=^fetch failed): /);
   const cause = error?.cause?.message ?? error?.cause;
-  return { name: error?.constructor?.name ?? typeof error, text, cause: reason || !cause || /redirect|same-origin/.test(cause) ? undefined : String(cause) };
+  return { name: error?.constructor?.name ?? typeof error, text, cause: reason || !cause || /redirect|origin|scheme|Invalid URL/.test(cause) ? undefined : String(cause) };
 }
 
 /** Returns all that one call of a `fetch` did. */
