@@ -141,7 +141,7 @@ const pick = (object, names) => Object.fromEntries(names.map((name) => [name, ob
  * is garbage collected, and the body of the response may be read after that.
  */
 function optionsFor(input, request, { signal = input.signal, dispatcher }) {
-  return { signal, dispatcher, ...pick(request, LOST_ATTRIBUTES) };
+  return { signal, dispatcher: dispatcher ?? undefined, ...pick(request, LOST_ATTRIBUTES) };
 }
 
 /** Returns the options for a function that isn't the platform's `fetch`: all those of the caller. */
@@ -166,7 +166,9 @@ function outgoingRequest(input, init, isPlatformFetch) {
   const hasOwnBody = given.body !== undefined && given.body !== null;
   const url = new URL(request.url);
   const options = isPlatformFetch || isRequest ? optionsFor(isRequest ? input : {}, request, given) : allOptions(request, given, init);
-  if (!isPlatformFetch && hasOwnBody) options.body = given.body;
+  // `fetch` pipes the body inside a `Request` through another stream. This is for bodies that can be
+  // passed once more as they are.
+  if (hasOwnBody && (!isPlatformFetch || !isObject(given.body) || given.body instanceof Blob)) options.body = given.body;
   if (isStream(options.body)) options.duplex = 'half';
   return {
     url,
@@ -303,7 +305,7 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
 
   function send({ target, options, headers, isStream: sendsStream }, authHeaders, redirect) {
     const sendOptions = { ...options, redirect, integrity: '' };
-    // `fetch` would pipe the stream inside the `Request` through another one, and read ahead.
+    // As part of the `Request`, the stream would be read ahead.
     if (isPlatformFetch && sendsStream && options.body === undefined) Object.assign(sendOptions, { body: target.body, duplex: 'half' });
     // The caller may have set the same header from keyferry. Remove it, so that it isn't sent along
     // a redirect.
