@@ -36,16 +36,21 @@ function candidates() {
   return [join(directory, '..', NAME), join(directory, NAME), ...inModules].map(unpacked);
 }
 
+/** Returns what to do if none of the paths exists. */
+function remedyFor(paths) {
+  if (typeof KEYFERRY_LIBRARY === 'string') return 'set `KEYFERRY_LIBRARY` to the absolute path of libkeyferry.so';
+  if (paths.some((path) => path.includes('.asar.unpacked'))) {
+    return 'unpack `node_modules/keyferry/native` from the ASAR archive, with `asarUnpack` of electron-builder or `asar.unpack` of Electron Forge';
+  }
+  return 'install a package of keyferry for this platform, or copy its directory `native` to the bundle';
+}
+
 function find() {
   const paths = candidates();
   const found = paths.find((path) => isAbsolute(path) && existsSync(path));
   if (found !== undefined) return found;
-  const isArchive = paths.some((path) => path.includes('.asar.unpacked'));
-  const remedy = isArchive
-    ? 'unpack `node_modules/keyferry/native` from the ASAR archive, with `asarUnpack` of electron-builder or `asar.unpack` of Electron Forge'
-    : 'install a package of keyferry for this platform, or copy its directory `native` to the bundle';
   const tried = paths.map((path) => JSON.stringify(path)).join(', ');
-  throw new Error(`cannot find the keyferry library: none of these absolute paths exists: ${tried}; ${remedy}`);
+  throw new Error(`cannot find the keyferry library: none of these absolute paths exists: ${tried}; ${remedyFor(paths)}`);
 }
 
 /** The path of the library. */

@@ -89,7 +89,7 @@ for (const name of ['app.mjs', 'app.cjs']) {
     assert.equal(await outputOf(await bundle(join(directory, name), define(join(directory, 'mine.so')))), expected);
     for (const path of [join(directory, 'missing.so'), 'mine.so']) {
       const error = await errorOf(await bundle(join(directory, name), define(path)), { cwd: directory });
-      assert.ok(error.includes(`none of these absolute paths exists: ${JSON.stringify(path)};`), error);
+      assert.ok(error.includes(`none of these absolute paths exists: ${JSON.stringify(path)}; set \`KEYFERRY_LIBRARY\``), error);
     }
   });
 }
