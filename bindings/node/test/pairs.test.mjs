@@ -101,7 +101,9 @@ async function outcomeOf(fetch, seed) {
   const outcome = { log };
   try {
     const response = await fetch(input, init);
-    const { status, url, type, redirected, ok, statusText } = response;
+    const { status, type, redirected, ok, statusText } = response;
+    // keyferry leaves out the credentials in the URL of a redirect.
+    const url = response.url.replace(/user(:password)?@/, '');
     outcome.response = { status, url, type, redirected, ok, statusText, headers: [...response.headers], text: await response.text() };
     outcome.sent = sent;
   } catch (error) {
