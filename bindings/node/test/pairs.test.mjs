@@ -157,7 +157,8 @@ test('on a host of ours, createFetch sends the same bytes and one more header', 
     if (lines.some((line) => /^x-api-key: ours$/i.test(line))) added += 1;
     return lines.filter((line) => !/^x-api-key: /i.test(line));
   };
-  const adjust = (outcome) => ({ ...outcome, sent: outcome.sent?.map(withoutHeader) });
+  // keyferry begins to copy the body of a `Request` that is passed as options, also if `fetch` then fails.
+  const adjust = (outcome) => ({ ...outcome, sent: outcome.sent?.map(withoutHeader), used: outcome.error ? undefined : outcome.used });
   await compare(context, Math.ceil(PAIRS / 4), { fetch: createFetch(session), adjust });
   assert.ok(ONLY || added > 0);
 });
