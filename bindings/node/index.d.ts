@@ -418,20 +418,24 @@ export class Session {
 /**
  * Returns a `fetch` that adds the headers that match each request's URL.
  *
- * Only requests to the configured services get headers.
+ * Only requests to the configured services get headers. In all other respects, the function does what
+ * the global `fetch` does: it takes the same arguments, reads each of them once, and throws the same
+ * errors.
  *
  * On a redirect, the new URL gets only the headers that match it. After a 401 the token is rejected
  * and the request is sent once more with a new token. If there is no new token, the caller gets the
  * 401 response. A body that is a stream, or that is inside a `Request` and larger than 1 MiB, can't
- * be sent again. A request with such a body is not retried, and fails on a redirect that requires
- * the body (307, 308). After a redirect, a `dispatcher` in `init` is used, but a `dispatcher`
+ * be sent again. The token is rejected all the same, but a request with such a body is not retried.
+ * It fails on a redirect that requires the body (307, 308). Any other body is sent again as it was
+ * when you called the function, even if you have changed it since. After a redirect, a `dispatcher` in `init` is used, but a `dispatcher`
  * inside a `Request` is not.
  *
  * Throws the errors of {@link Session.tokenFor} if keyferry cannot get a token. Source: RFC 9110,
  * 15.5.2; Fetch Standard.
  *
  * @param session the session to use; by default {@link Session.default}
- * @param fetch   the function that sends the requests; by default the global `fetch`
+ * @param fetch   the function that sends the requests; by default the global `fetch`. That of undici or
+ *                node-fetch, with their own `Request` and options, works too
  */
 export function createFetch(session?: Session, fetch?: typeof globalThis.fetch): typeof globalThis.fetch;
 

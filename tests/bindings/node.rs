@@ -1,9 +1,10 @@
 //! The Node package as its users have it: packed, installed into an empty folder, and tested where
 //! no repository is in sight.
 //!
-//! koffi, and TypeScript for the types, come from the package registry through a cache in the
+//! koffi, TypeScript for the types, and the partners of the tests come from the package registry through a cache in the
 //! build's own folder.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +21,18 @@ use keyferry_testing::skip;
 const LIMIT: Duration = Duration::from_secs(400);
 /// What the check of the types needs; 20 is the oldest Node whose types know `using`.
 const TYPES: [&str; 2] = ["typescript@5.9", "@types/node@20"];
+
+/// Other packages that the package is tested with: a bundler, the packer of Electron's archives, and
+/// two implementations of `fetch`. All have the MIT licence.
+const PARTNERS: [&str; 4] = [
+    "esbuild@0.28",
+    "@electron/asar@3",
+    "node-fetch@3",
+    "undici@6",
+];
+/// Variables for the random test of `fetch`, which are passed on: how many pairs of arguments, the
+/// seed of all pairs, the seed of the only pair.
+const PAIRS_VARIABLES: [&str; 3] = ["TEST_PAIRS", "TEST_SEED", "TEST_PAIR"];
 
 /// A folder with the package in it and nothing of the repository.
 struct Installed {
@@ -112,8 +125,11 @@ fn install() -> Installed {
     );
     fs::create_dir(&app).unwrap();
     fs::write(app.join("package.json"), "{}").unwrap();
-    // No script runs: koffi's binary is in its packages.
-    npm(&app, &["install", "--ignore-scripts", &tarball]);
+    // No script runs: the binaries of koffi and esbuild are in their packages.
+    npm(
+        &app,
+        &[&["install", "--ignore-scripts", &tarball], &PARTNERS[..]].concat(),
+    );
     copy(&source.join("test"), &app.join("test"));
     fs::remove_dir_all(folder.path().join("source")).unwrap();
     Installed { folder, packed }
@@ -133,6 +149,11 @@ fn suite(file: &str) {
     harness
         .set_test_environment(&mut command)
         .current_dir(installed.app())
+        .envs(
+            PAIRS_VARIABLES
+                .iter()
+                .filter_map(|name| Some((*name, env::var_os(name)?))),
+        )
         .args(["--test", "--test-reporter=tap"])
         .arg(format!("test/{file}.test.mjs"));
     let ended = run(&mut command);
@@ -165,6 +186,16 @@ fn the_installed_package_passes_its_tests_of_crowds() {
 #[test]
 fn the_installed_package_passes_its_tests_of_fetch() {
     suite("fetch");
+}
+
+#[test]
+fn the_installed_package_passes_its_tests_of_random_arguments_of_fetch() {
+    suite("pairs");
+}
+
+#[test]
+fn the_installed_package_passes_its_tests_of_bundles() {
+    suite("bundle");
 }
 
 #[test]
@@ -219,6 +250,7 @@ fn the_package_carries_the_library_and_what_belongs_to_it() {
         "LICENSE-MIT",
         "LICENSE-APACHE",
         "lib/abi.js",
+        "lib/library.js",
         "examples/upload-folder.mjs",
     ] {
         assert!(

@@ -1,29 +1,14 @@
 /**
- * Loads the shared library, declares its functions and calls them: converts arguments, returns
- * results, throws errors.
+ * Declares the functions of the shared library and calls them: converts arguments, returns results,
+ * throws errors.
  *
- * Only the library inside the package is loaded; neither the working directory nor an environment
- * variable can name another one. Only built-in types of koffi are used: a type of our own would be
- * registered twice when a worker thread evaluates this module again.
+ * Only built-in types of koffi are used: a type of our own would be registered twice when a worker
+ * thread evaluates this module again.
  */
-import { fileURLToPath } from 'node:url';
-
 import koffi from 'koffi';
 
 import * as abi from './abi.js';
-
-const path = fileURLToPath(new URL(`../native/${process.platform}-${process.arch}/libkeyferry.so`, import.meta.url));
-
-function load() {
-  try {
-    return koffi.load(path);
-  } catch (cause) {
-    const messageText = `cannot load the keyferry library ${path}: ${cause.message}; install a package of keyferry for this platform`;
-    throw new Error(messageText, { cause });
-  }
-}
-
-const library = load();
+import { library, path } from './library.js';
 
 /**
  * Returns a function of the C ABI by its C name.

@@ -2,6 +2,8 @@
  * A `fetch` that adds the headers that match each URL, including redirects, and retries once after
  * a 401.
  */
+import { types } from 'node:util';
+
 import * as abi from './abi.js';
 import { Session } from './session.js';
 
@@ -29,82 +31,222 @@ const MAX_REDIRECTS = 20;
  */
 const ORIGIN_HEADERS = ['authorization', 'proxy-authorization', 'cookie', 'host'];
 const BODY_HEADERS = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
-const REQUEST_OPTIONS = ['method', 'signal', 'credentials', 'cache', 'mode', 'referrer', 'referrerPolicy', 'keepalive'];
+/** Attributes of a `Request` that are lost when it is passed to `fetch` with any options. */
+const LOST_ATTRIBUTES = ['referrer', 'referrerPolicy'];
+/** Other attributes of a `Request` that are also options of `fetch`. */
+const KEPT_ATTRIBUTES = ['method', 'credentials', 'cache', 'mode', 'keepalive'];
 /** The largest body of a `Request` that is kept to be sent again. */
 const MAX_KEPT_BYTES = 2 ** 20;
 
 /** Whether a body is a stream, which can be read only once. All other bodies can be sent again. */
 const isStream = (body) => typeof body?.[Symbol.asyncIterator] === 'function';
 
+/** Returns the name of a value's interface in any realm and any implementation, such as `Request`. */
+const interfaceOf = (value) => Object.prototype.toString.call(value).slice('[object '.length, -1);
+
 /** Returns the bytes of a stream, or undefined if there are more than `MAX_KEPT_BYTES`. */
 async function bytesOf(stream) {
-  const reader = stream.getReader();
   const chunks = [];
-  for (let size = 0; size <= MAX_KEPT_BYTES; ) {
-    const { done, value } = await reader.read();
-    if (done) return Buffer.concat(chunks);
-    chunks.push(value);
-    size += value.length;
+  let size = 0;
+  for await (const chunk of stream) {
+    size += chunk.length;
+    // Leaving the loop cancels this stream, and waits until the other reader of the body has
+    // finished.
+    if (size > MAX_KEPT_BYTES) return undefined;
+    chunks.push(chunk);
   }
-  // The cancellation completes only when the other reader of the body has finished. Don't wait for
-  // that.
-  reader.cancel().catch(() => {});
-  return undefined;
+  return Buffer.concat(chunks);
 }
 
 /**
  * Copies the body of a `Request` while it is sent, because a `Request` doesn't reveal what its body
  * was created from.
  *
- * `bytes` is set once the whole body was read.
+ * `source` is set once the whole body was read.
  */
 function keepBody(request) {
-  const keptBody = { bytes: undefined };
+  const keptBody = { source: undefined };
   // If the body fails, sending it fails too and reports the error.
-  if (request.body) bytesOf(request.clone().body).then((bytes) => (keptBody.bytes = bytes), () => {});
+  if (request.body) bytesOf(request.clone().body).then((bytes) => (keptBody.source = bytes), () => {});
   return keptBody;
 }
 
+/** Interfaces of bodies that `fetch` doesn't convert to a string, besides buffers and streams. */
+const BODY_INTERFACES = ['Blob', 'File', 'FormData', 'URLSearchParams'];
+
+const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
+
+/** Returns a copy of a buffer, or the buffer itself if `fetch` refuses it. */
+function copyOfBytes(body, isPlatformFetch) {
+  try {
+    const buffer = ArrayBuffer.isView(body) ? body.buffer : body;
+    if (!types.isArrayBuffer(buffer) || buffer.resizable) return body;
+    const bytes = new Uint8Array(buffer, body.byteOffset, body.byteLength);
+    // The platform's `fetch` sends a `Blob` without another copy. Other implementations may not.
+    return isPlatformFetch ? new Blob([bytes]) : Buffer.from(bytes);
+  } catch {
+    return body;
+  }
+}
+
+function copyOfForm(body) {
+  const form = new FormData();
+  for (const [name, value] of body) form.append(name, value);
+  return form;
+}
+
 /**
- * Returns the URL, options and headers of a request, from the arguments of `fetch`.
+ * Returns a copy of a body that the caller may change after the call of `fetch`, and any other body
+ * itself.
  *
- * The headers are only those of the caller, without the headers from keyferry.
+ * If the body is sent again, it is this copy.
  */
-function outgoingRequest(input, init) {
-  if (!(input instanceof Request)) return { url: new URL(input), options: init ?? {}, headers: new Headers(init?.headers) };
-  const requestObject = new Request(input, init);
-  const options = init?.dispatcher ? { dispatcher: init.dispatcher } : {};
-  const headers = new Headers(requestObject.headers);
-  return { url: new URL(requestObject.url), requestObject, keptBody: keepBody(requestObject), options, headers };
+function unchangingBody(body, isPlatformFetch) {
+  if (!isObject(body) || isStream(body)) return body;
+  if (ArrayBuffer.isView(body) || types.isAnyArrayBuffer(body)) return copyOfBytes(body, isPlatformFetch);
+  const prototype = Object.getPrototypeOf(body);
+  if (prototype === URLSearchParams.prototype) return new URLSearchParams(body);
+  if (prototype === FormData.prototype) return copyOfForm(body);
+  return isPlatformFetch && !BODY_INTERFACES.includes(interfaceOf(body)) ? String(body) : body;
+}
+
+/**
+ * Reads the arguments of `fetch` as `fetch` does: the constructor of `Request` reads each option
+ * once, and throws the errors of `fetch`.
+ *
+ * Returns the `Request` and the options that were read.
+ *
+ * A function that isn't the platform's `fetch` gets the body of the options from the caller, because
+ * it may accept other bodies. The `Request` then has neither this body nor its `Content-Type`.
+ */
+function readArguments(RequestClass, input, init, isPlatformFetch) {
+  if (!isObject(init)) return { given: {}, request: new RequestClass(input, init) };
+  const given = {};
+  const get = (_target, name) => {
+    given[name] = name === 'body' ? unchangingBody(init.body, isPlatformFetch) : init[name];
+    return name === 'body' && !isPlatformFetch ? undefined : given[name];
+  };
+  const request = new RequestClass(input, new Proxy({}, { get }));
+  // In Node 18, `fetch` reads this option itself.
+  if (!('dispatcher' in given)) given.dispatcher = init.dispatcher;
+  return { given, request };
+}
+
+const pick = (object, names) => Object.fromEntries(names.map((name) => [name, object[name]]));
+
+/**
+ * Returns the options with which a `Request` is sent.
+ *
+ * `signal` is the caller's own. The signal of our `Request` no longer follows it when the `Request`
+ * is garbage collected, and the body of the response may be read after that.
+ */
+function optionsFor(input, request, { signal = input.signal, dispatcher }) {
+  return { signal, dispatcher: dispatcher ?? undefined, ...pick(request, LOST_ATTRIBUTES) };
+}
+
+/** Returns the options for a function that isn't the platform's `fetch`: all those of the caller. */
+function allOptions(request, given, init) {
+  const options = { ...given };
+  for (const name of Object.keys(init ?? {})) if (!(name in given)) options[name] = init[name];
+  return options;
+}
+
+/**
+ * Returns the request that the arguments of `fetch` describe.
+ *
+ * `target` and `options` are the arguments for the function that sends it. `headers` are only those
+ * of the caller, without the headers from keyferry.
+ */
+function outgoingRequest(input, init, isPlatformFetch) {
+  // The global `Request` can't read the `Request` of another implementation; its own class can.
+  const isOtherRequest = !isPlatformFetch && !(input instanceof Request) && interfaceOf(input) === 'Request';
+  const RequestClass = isOtherRequest ? input.constructor : Request;
+  const { given, request } = readArguments(RequestClass, input, init, isPlatformFetch);
+  const isRequest = input instanceof RequestClass;
+  const hasOwnBody = given.body !== undefined && given.body !== null;
+  const url = new URL(request.url);
+  const options = isPlatformFetch || isRequest ? optionsFor(isRequest ? input : {}, request, given) : allOptions(request, given, init);
+  // `fetch` pipes the body inside a `Request` through another stream. This is for bodies that can be
+  // passed once more as they are.
+  if (hasOwnBody && (!isPlatformFetch || !isObject(given.body) || given.body instanceof Blob)) options.body = given.body;
+  if (isStream(options.body)) options.duplex = 'half';
+  return {
+    url,
+    target: isPlatformFetch || isRequest ? request : url,
+    options,
+    headers: request.headers,
+    hasBody: hasOwnBody || Boolean(request.body),
+    isStream: isStream(given.body),
+    isStreamOfRequest: isPlatformFetch && hasOwnBody && init instanceof Request,
+    keptBody: hasOwnBody ? { source: isStream(given.body) ? undefined : given.body } : keepBody(request),
+    attributes: pick(request, KEPT_ATTRIBUTES),
+    follow: { signal: request.signal, redirect: request.redirect, integrity: request.integrity },
+  };
 }
 
 /** Returns whether a request can be sent again. */
-function isReplayable({ requestObject, keptBody, options }) {
-  return requestObject ? requestObject.body === null || keptBody.bytes !== undefined : !isStream(options.body);
+const isReplayable = ({ hasBody, keptBody }) => !hasBody || keptBody.source !== undefined;
+
+/** Returns the same request, to be sent again with the body that was kept. */
+function again(request) {
+  if (!request.hasBody) return request;
+  // `fetch` writes a form with a new boundary each time, and names it in this header if it is missing.
+  const isForm = interfaceOf(request.keptBody.source) === 'FormData';
+  if (isForm && request.headers.get('content-type')?.startsWith('multipart/form-data; boundary=')) request.headers.delete('content-type');
+  return { ...request, options: { ...request.options, body: request.keptBody.source } };
+}
+
+/** Ends the stream of a body that isn't sent, as `fetch` does when it is aborted. */
+function cancelBody({ target }, reason) {
+  if (target instanceof Request) target.body?.cancel(reason).catch(() => {});
+}
+
+/** Returns the URL of a redirect. Some servers send it in UTF-8, which HTTP headers don't have. */
+function redirectUrl(location, url) {
+  const text = /^[ -~]*$/.test(location) ? location : Buffer.from(location, 'latin1').toString();
+  if (!URL.canParse(text, url)) throw new TypeError('fetch failed: the redirect has an invalid URL');
+  const next = new URL(text, url);
+  if (!['http:', 'https:'].includes(next.protocol)) throw new TypeError(`fetch failed: redirect to unsupported protocol ${next.protocol}`);
+  return next;
 }
 
 /** Returns the request that follows a redirect. Source: Fetch Standard, HTTP-redirect fetch. */
 function redirected(request, status, location) {
-  const { url, requestObject, keptBody, headers } = request;
-  const next = new URL(location, url);
-  if (!['http:', 'https:'].includes(next.protocol)) throw new TypeError(`fetch failed: redirect to unsupported protocol ${next.protocol}`);
-  const options = { ...request.options };
-  for (const name of requestObject ? REQUEST_OPTIONS : []) options[name] = requestObject[name];
-  if (requestObject && keptBody.bytes !== undefined) options.body = keptBody.bytes;
-  const method = (options.method ?? 'GET').toUpperCase();
-  const becomesGet = status === 303 ? !['GET', 'HEAD'].includes(method) : status < 303 && method === 'POST';
-  if (!becomesGet && !isReplayable(request)) {
+  const { url, headers, attributes } = request;
+  const next = redirectUrl(location, url);
+  const becomesGet = status === 303 ? !['GET', 'HEAD'].includes(attributes.method) : status < 303 && attributes.method === 'POST';
+  const needsBody = !becomesGet || (request.isStream && status !== 303);
+  if (needsBody && !isReplayable(request)) {
     throw new TypeError('fetch failed: the redirect requires the body again, but the body was a stream or larger than 1 MiB');
   }
-  const droppedHeaders = [...(becomesGet ? BODY_HEADERS : []), ...(next.origin === url.origin ? [] : ORIGIN_HEADERS)];
-  for (const name of droppedHeaders) headers.delete(name);
-  return { url: next, headers, options: becomesGet ? { ...options, method: 'GET', body: undefined } : options };
+  const isCrossOrigin = next.origin !== url.origin;
+  if (next.username || next.password) {
+    if (attributes.mode === 'cors') throw new TypeError('fetch failed: the redirect has credentials in its URL');
+    next.username = next.password = '';
+  }
+  if (isCrossOrigin && attributes.mode === 'same-origin') throw new TypeError('fetch failed: the redirect leaves the origin, which the mode forbids');
+  for (const name of [...(becomesGet ? BODY_HEADERS : []), ...(isCrossOrigin ? ORIGIN_HEADERS : [])]) headers.delete(name);
+  const options = { ...attributes, ...request.options };
+  const moved = { ...request, url: next, target: next, type: isCrossOrigin ? 'cors' : request.type, options };
+  if (!becomesGet) return again(moved);
+  const asGet = { method: 'GET', body: undefined };
+  return { ...moved, hasBody: false, isStream: false, attributes: { ...attributes, ...asGet }, options: { ...options, ...asGet } };
 }
 
-/** Marks a response and its clones as redirected. */
-function asRedirected(response) {
-  const clone = response.clone;
-  return Object.defineProperties(response, { redirected: { value: true }, clone: { value: () => asRedirected(clone.call(response)) } });
+/**
+ * Ends a response that the caller doesn't get.
+ *
+ * The body of a response of node-fetch is a stream of Node, which is read to its end.
+ */
+async function discard({ body }) {
+  if (body?.cancel) await body.cancel();
+  else body?.resume?.();
+}
+
+/** Marks a response and its clones as redirected, with the type that the platform gives them. */
+function asRedirected(response, type) {
+  const clone = () => asRedirected(Object.getPrototypeOf(response).clone.call(response), type);
+  return Object.defineProperties(response, { redirected: { value: true }, type: { value: type ?? response.type }, clone: { value: clone } });
 }
 
 /**
@@ -113,6 +255,7 @@ function asRedirected(response) {
  * The option isn't passed to `fetch`, which would also apply it to redirects and 401 responses.
  */
 async function checkIntegrity(response, integrity) {
+  if (response.body === null) throw new TypeError('fetch failed: the response has no body, so it cannot match `integrity`');
   const url = URL.createObjectURL(await response.clone().blob());
   try {
     await globalThis.fetch(url, { integrity });
@@ -122,6 +265,8 @@ async function checkIntegrity(response, integrity) {
 }
 
 export function createFetch(session = Session.default, fetch = globalThis.fetch) {
+  const isPlatformFetch = fetch === globalThis.fetch;
+
   /**
    * Returns the headers for a URL.
    *
@@ -129,6 +274,8 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
    * `excusedStatuses`.
    */
   async function headersFor(url, signal, excusedStatuses = []) {
+    // Other URLs can look like short forms of a resource, such as `masv:/v1/teams`.
+    if (!['http:', 'https:'].includes(url.protocol)) return {};
     try {
       return await session.headersFor(url.href, { signal });
     } catch (error) {
@@ -156,23 +303,34 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
     return isNew ? newHeaders : undefined;
   }
 
-  function send({ url, requestObject, keptBody, options, headers }, authHeaders, redirect) {
+  function send({ target, options, headers, isStream: sendsStream }, authHeaders, redirect) {
+    const sendOptions = { ...options, redirect, integrity: '' };
+    // As part of the `Request`, the stream would be read ahead.
+    if (isPlatformFetch && sendsStream && options.body === undefined) Object.assign(sendOptions, { body: target.body, duplex: 'half' });
     // The caller may have set the same header from keyferry. Remove it, so that it isn't sent along
     // a redirect.
     for (const name of Object.keys(authHeaders)) headers.delete(name);
-    const allHeaders = new Headers(headers);
+    // Headers that are passed as an option are normalized. Those of a `Request` are sent as they are.
+    const isOwnRequest = isPlatformFetch && target instanceof Request;
+    const allHeaders = isOwnRequest ? headers : (sendOptions.headers = new Headers(headers));
     for (const [name, value] of Object.entries(authHeaders)) allHeaders.set(name, value);
-    const sendOptions = { ...options, headers: allHeaders, redirect, integrity: '' };
-    if (requestObject?.bodyUsed) sendOptions.body = keptBody.bytes;
-    if (isStream(sendOptions.body)) sendOptions.duplex = 'half';
-    return fetch(requestObject ?? url, sendOptions);
+    // `fetch` has copied the headers when it returns its promise.
+    const sending = fetch(target, sendOptions);
+    for (const name of Object.keys(authHeaders)) headers.delete(name);
+    return sending;
   }
 
   return async function keyferryFetch(input, init) {
-    let request = outgoingRequest(input, init);
-    const { signal, redirect = 'follow', integrity } = request.requestObject ?? request.options;
+    let request = outgoingRequest(input, init, isPlatformFetch);
+    const { signal, redirect, integrity } = request.follow;
     const follows = redirect === 'follow';
-    let authHeaders = await headersFor(request.url, signal);
+    let authHeaders = await headersFor(request.url, signal).catch((error) => {
+      cancelBody(request, error);
+      throw error;
+    });
+    // For `fetch`, the body of a `Request` that is passed as options is a stream like any other. It is
+    // copied only where a 401 may require it again.
+    if (request.isStreamOfRequest && Object.keys(authHeaders).length > 0) request.keptBody = keepBody(request.target);
     for (let redirectCount = 0, hasRetried = false; ; ) {
       const response = await send(request, authHeaders, follows ? 'manual' : redirect);
       const wasRejected = response.status === 401 && Object.keys(authHeaders).length > 0;
@@ -182,11 +340,12 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
       const location = follows && REDIRECTS.includes(response.status) ? response.headers.get('location') : null;
       if (newHeaders === undefined && location === null) {
         if (integrity) await checkIntegrity(response, integrity);
-        return redirectCount === 0 ? response : asRedirected(response);
+        return redirectCount === 0 ? response : asRedirected(response, request.type);
       }
-      await response.body?.cancel();
+      await discard(response);
       hasRetried ||= mayRetry;
       if (newHeaders !== undefined) {
+        request = again(request);
         authHeaders = newHeaders;
         continue;
       }

@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { Session, createFetch } from 'keyferry';
+import * as nodeFetch from 'node-fetch';
+import * as undici from 'undici';
 
 import * as sandbox from './support.mjs';
 
@@ -21,6 +25,7 @@ before(async () => {
       foreignHost.requests.push({ method: request.method, headers: request.headers, body: Buffer.concat(chunks).toString() });
       if (request.url.startsWith('/back')) response.writeHead(307, { location: files }).end();
       else if (request.url.startsWith('/round')) response.writeHead(302, { location: '/round' }).end();
+      else if (request.url.startsWith('/endless')) response.write('a part');
       else if (request.url.endsWith('/denied')) response.writeHead(401).end();
       else response.end('stranger');
     });
@@ -290,4 +295,173 @@ test('a signal ends a fetch as it ends the global one', async () => {
   await assert.rejects(fetching, (error) => error === reason);
   const timeout = AbortSignal.timeout(30);
   await assert.rejects(keyferryFetch(new Request(files, { signal: timeout })), { name: 'TimeoutError' });
+});
+
+/** A session that has another token each time, and counts the rejected ones. */
+function richSession() {
+  const state = { tokens: 0, rejected: [] };
+  const rejectValue = async (_url, value) => state.rejected.push(value);
+  return Object.assign(state, { headersFor: async () => ({ 'X-User-Token': `token ${(state.tokens += 1)}` }), rejectValue });
+}
+
+test('a Request as options is sent with its method, headers and body', async () => {
+  const post = () => new Request('http://other.example/', { method: 'POST', body: '{"a":1}', headers: { 'X-Mine': 'kept' } });
+  await createFetch(richSession())(`${foreignHost.url}/x`, post());
+  const [{ method, body, headers }] = foreignHost.requests;
+  assert.deepEqual([method, body, headers['x-mine'], headers['x-user-token']], ['POST', '{"a":1}', 'kept', 'token 1']);
+});
+
+const form = () => {
+  const made = new FormData();
+  made.append('text', 'a');
+  made.append('file', new Blob(['b']), 'b.txt');
+  return made;
+};
+const plain = new TextEncoder().encode('{"a":1}');
+const replayed = {
+  'no body': () => undefined,
+  'a string': () => '{"a":1}',
+  'a Buffer': () => Buffer.from(plain),
+  'a part of a typed array': () => new Uint8Array([0, ...plain, 0]).subarray(1, -1),
+  'an ArrayBuffer': () => plain.slice().buffer,
+  'a DataView': () => new DataView(plain.slice().buffer),
+  'a Blob': () => new Blob([plain], { type: 'a/b' }),
+  'search parameters': () => new URLSearchParams('a=1'),
+  'a form': form,
+  'a number': () => 1,
+  'an object': () => ({ toString: () => 'text' }),
+};
+const oneShot = {
+  'a ReadableStream': () => new Blob([plain]).stream(),
+  'an async generator': async function* () { yield plain; },
+};
+/** The ways to pass a body, with whether a small body can be sent again. */
+const ways = {
+  'in the options': { call: (send, url, post) => send(url, post), replaysStreams: false },
+  'in a Request': { call: (send, url, post) => send(new Request(url, post)), replaysStreams: true },
+  'in a Request as options': { call: (send, url, post) => send(url, new Request(url, post)), replaysStreams: true },
+};
+/** A request without the boundary of a form, which must be the same in its header and its body. */
+function withoutBoundary({ headers, body }) {
+  const boundary = /boundary=(.*)/.exec(headers['content-type'])?.[1] ?? 'none';
+  return [headers['content-type']?.replace(boundary, ''), body.replaceAll(boundary, '')];
+}
+
+for (const [way, { call, replaysStreams }] of Object.entries(ways)) {
+  for (const [kind, makeBody] of Object.entries({ ...replayed, ...oneShot })) {
+    const isReplayed = kind in replayed || replaysStreams;
+    test(`after a 401, ${kind} ${way} is rejected and ${isReplayed ? 'sent again' : 'not sent again'}`, async () => {
+      const rich = richSession();
+      const post = { method: 'POST', body: makeBody(), duplex: 'half' };
+      const response = await call(createFetch(rich), `${foreignHost.url}/denied`, post);
+      assert.equal(response.status, 401);
+      const tokens = foreignHost.requests.map(({ headers }) => headers['x-user-token']);
+      assert.deepEqual(tokens, isReplayed ? ['token 1', 'token 2'] : ['token 1']);
+      assert.deepEqual(rich.rejected, tokens);
+      const [first, second = first] = foreignHost.requests.map(withoutBoundary);
+      assert.deepEqual(second, first);
+      assert.equal(first[1] === '', kind === 'no body');
+    });
+  }
+
+  test(`after a 401, a large body ${way} is sent again only if it can be`, async () => {
+    const rich = richSession();
+    const large = 'x'.repeat(3 * 2 ** 20);
+    await call(createFetch(rich), `${foreignHost.url}/denied`, { method: 'POST', body: large });
+    assert.deepEqual(rich.rejected, replaysStreams ? ['token 1'] : ['token 1', 'token 2']);
+    for (const { body } of foreignHost.requests) assert.ok(body === large);
+  });
+}
+
+test('a body that the caller changes after the call is sent as it was, and again', async () => {
+  const changed = {
+    'a Buffer': () => { const body = Buffer.from('as it was'); return [body, () => body.fill(0)]; },
+    'search parameters': () => { const body = new URLSearchParams('as=it+was'); return [body, () => body.set('as', 'changed')]; },
+    'a form': () => { const body = form(); return [body, () => body.append('text', 'changed')]; },
+  };
+  for (const [kind, makeBody] of Object.entries(changed)) {
+    for (const ownFetch of [undefined, undici.fetch]) {
+      foreignHost.requests = [];
+      const [body, change] = makeBody();
+      const sending = createFetch(richSession(), ownFetch)(`${foreignHost.url}/denied`, { method: 'POST', body: ownFetch && kind === 'a form' ? 'text' : body });
+      change();
+      assert.equal((await sending).status, 401);
+      assert.equal(foreignHost.requests.length, 2, kind);
+      for (const request of foreignHost.requests) assert.doesNotMatch(request.body, /changed|\0/, kind);
+    }
+  }
+});
+
+test('only URLs with http and https are resources', async () => {
+  const strict = { headersFor: (url) => assert.fail(url) };
+  for (const url of ['masv:/v1/teams', 'fileverbs:/api', 'file:///etc/hostname']) {
+    const error = await fetch(url).catch((failure) => failure);
+    await assert.rejects(createFetch(strict)(url), { name: error.name, message: error.message });
+  }
+  assert.equal(await (await createFetch(strict)('data:text/plain,hello')).text(), 'hello');
+});
+
+test('a stream whose request is not sent is cancelled', async () => {
+  const reasons = [];
+  const stream = () => new ReadableStream({ cancel: (reason) => void reasons.push(reason) });
+  const poor = { headersFor: async () => Promise.reject(new RangeError('no token')) };
+  await assert.rejects(createFetch(poor)(files, { method: 'POST', body: stream(), duplex: 'half' }), RangeError);
+  const signal = AbortSignal.abort(new Error('enough'));
+  await assert.rejects(keyferryFetch(files, { method: 'POST', body: stream(), duplex: 'half', signal }), /enough/);
+  assert.deepEqual(reasons.map(({ message }) => message), ['no token', 'enough']);
+});
+
+const implementations = { 'node-fetch': nodeFetch, undici, 'a wrapper of the global fetch': { fetch: (...args) => fetch(...args), Request, Headers } };
+for (const [name, { fetch: ownFetch = nodeFetch.default, Request: OwnRequest, Headers: OwnHeaders }] of Object.entries(implementations)) {
+  test(`${name} sends the requests if it is given`, async () => {
+    const rich = richSession();
+    const send = createFetch(rich, ownFetch);
+    const headers = new OwnHeaders({ 'X-Mine': 'kept' });
+    const denied = `${foreignHost.url}/denied`;
+    const post = { method: 'post', body: '{"a":1}', headers };
+    for (const args of [[denied, post], [new URL(denied), { ...post, body: Buffer.from(post.body) }], [new OwnRequest(denied, post)], [new OwnRequest(denied), post]]) {
+      foreignHost.requests = [];
+      rich.rejected = [];
+      assert.equal((await send(...args)).status, 401);
+      const sent = foreignHost.requests.map(({ method, body, headers: received }) => [method, body, received['x-mine'], received['x-user-token']]);
+      assert.deepEqual(sent, rich.rejected.map((token) => ['POST', '{"a":1}', 'kept', token]));
+      assert.equal(sent.length, 2);
+    }
+    const response = await send(`${foreignHost.url}/back`, { method: 'DELETE' });
+    assert.deepEqual([foreignHost.requests.at(-1).method, response.redirected], ['DELETE', true]);
+  });
+}
+
+test('the response of node-fetch that the caller does not get is read to its end', async () => {
+  const bodies = [];
+  const spy = async (...args) => {
+    const response = await nodeFetch.default(...args);
+    bodies.push(response.body);
+    return response;
+  };
+  assert.equal((await createFetch(richSession(), spy)(`${foreignHost.url}/denied`)).status, 401);
+  await sandbox.until('the first response is read', () => bodies[0].readableEnded);
+  assert.equal(bodies.length, 2);
+});
+
+test('a function of the caller gets the options that only it knows', async () => {
+  const sent = [];
+  const spy = async (url, options) => (sent.push([String(url), options.agent, options.body, options.method]), new Response());
+  const agent = {};
+  await createFetch(richSession(), spy)(files, { agent, method: 'PUT', body: 'text' });
+  assert.deepEqual(sent, [[files, agent, 'text', 'PUT']]);
+});
+
+test('a signal ends the body of a response after a garbage collection', { timeout: 60_000 }, async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  const controller = new AbortController();
+  const response = await keyferryFetch(`${foreignHost.url}/endless`, { signal: controller.signal });
+  for (let turns = 0; turns < 20; turns += 1) {
+    collect();
+    await new Promise(setImmediate);
+  }
+  const reading = response.text();
+  controller.abort();
+  await assert.rejects(reading, { name: 'AbortError' });
 });
