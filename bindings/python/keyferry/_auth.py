@@ -1,9 +1,12 @@
 """Code that the adapters for HTTP clients share."""
 
+from ._wait import await_call
 from .error import BadCredentials, InsufficientAccess, InvalidResource, LoginRequired, NoHeader, NotConfigured, NotFound, UnknownService
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .session import Session
 
 #: Errors after which a request is sent without headers: its URL belongs to no configured service,
@@ -12,6 +15,28 @@ NOT_OURS = (UnknownService, NoHeader, InvalidResource)
 #: Errors that mean that there is no other token. After a 401, the caller then gets the 401
 #: response.
 NO_OTHER_TOKEN = (LoginRequired, NotConfigured, NotFound, BadCredentials, InsufficientAccess)
+
+
+class SharedSession:
+    """The part of `Auth` that copies and pickles it. Copies use the same session."""
+
+    _session: "Session"
+
+    def __copy__(self) -> "Any":
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        return copy
+
+    def __deepcopy__(self, memo: "dict[int, Any]") -> "Any":
+        return self.__copy__()
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        if self._session._is_default:
+            return type(self), ()
+        raise TypeError(
+            f"cannot pickle a {type(self).__module__}.Auth: its session contains secrets; use `Auth()`, which has the default session, "
+            "or create the Auth again where it is needed"
+        )
 
 
 def headers_for(session: "Session", url: str) -> "dict[str, str]":
@@ -44,7 +69,7 @@ def headers_after_401(session: "Session", url: str, sent_headers: "dict[str, str
 
 
 async def aheaders_for(session: "Session", url: str) -> "dict[str, str]":
-    """The asyncio version of `headers_for`."""
+    """The asynchronous version of `headers_for`."""
     try:
         return await session.aheaders(url)
     except NOT_OURS:
@@ -52,18 +77,18 @@ async def aheaders_for(session: "Session", url: str) -> "dict[str, str]":
 
 
 async def areject_headers(session: "Session", url: str, sent_headers: "dict[str, str]") -> None:
-    """The asyncio version of `reject_headers`."""
-    if sent_headers:
-        from asyncio import get_running_loop
+    """The asynchronous version of `reject_headers`.
 
-        await get_running_loop().run_in_executor(None, reject_headers, session, url, sent_headers)
+    Cancelling the task doesn't cancel it: the rejection is reported all the same. Tasks that report
+    the same headers share one report.
+    """
+    if sent_headers:
+        key = (session, url, *sent_headers.items())
+        await await_call(key, lambda _: (lambda: reject_headers(session, url, sent_headers), None))
 
 
 async def aheaders_after_401(session: "Session", url: str, sent_headers: "dict[str, str]") -> "dict[str, str]":
-    """The asyncio version of `headers_after_401`.
-
-    Cancelling the task cancels the request for the token.
-    """
+    """The asynchronous version of `headers_after_401`."""
     try:
         headers = await aheaders_for(session, url)
     except NO_OTHER_TOKEN:

@@ -12,7 +12,7 @@ from . import _abi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Optional
 
     Function = Callable[..., Any]
 
@@ -22,12 +22,38 @@ def _load() -> CDLL:
 
     If there is none, loads the one that `make install` installed for the system.
     """
-    bundled = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libkeyferry.so")
-    name = bundled if os.path.exists(bundled) else f"libkeyferry.so.{_abi.KEYFERRY_ABI_VERSION}"
+    directory = os.path.dirname(os.path.abspath(__file__))
+    bundled = os.path.join(directory, "libkeyferry.so")
     try:
-        return CDLL(name)
+        if os.path.exists(bundled):
+            return CDLL(bundled)
+        archived = None if os.path.isdir(directory) else _load_from_archive()
+        return archived or CDLL(f"libkeyferry.so.{_abi.KEYFERRY_ABI_VERSION}")
     except OSError as error:
         raise ImportError(f"cannot load the keyferry library: {error}; install a wheel of keyferry, or run `make install`") from error
+
+
+def _load_from_archive() -> "Optional[CDLL]":
+    """Loads the library from the zip file that contains this package. Returns `None` if the zip
+    file doesn't have it.
+
+    The kernel can't map a file inside a zip file. Therefore Python writes it to a temporary file
+    that only this user can read, and deletes the file once it is loaded.
+    """
+    from importlib.resources import as_file, files
+    from tempfile import gettempdir
+
+    archived = files(__name__.rpartition(".")[0]) / "libkeyferry.so"
+    if not archived.is_file():
+        return None
+    with as_file(archived) as path:
+        try:
+            return CDLL(str(path))
+        except OSError as error:
+            raise ImportError(
+                f"cannot load the keyferry library from a zip file: {error}; "
+                f"set TMPDIR to a directory that allows programs, because {gettempdir()} may not, or unpack the zip file"
+            ) from error
 
 
 _nogil_library = _load()

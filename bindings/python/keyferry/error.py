@@ -56,6 +56,11 @@ def _unpickle(error_class: "type[Error]", arguments: "tuple[Any, ...]", details:
     return error
 
 
+def copy_error(error: Error) -> Error:
+    """Returns a copy of an error without its traceback and context."""
+    return _unpickle(type(error), error.args, error.__dict__)
+
+
 class InvalidValue(Error, ValueError):
     """A value is empty, too long, out of range, or contains a control character."""
 

@@ -3,7 +3,7 @@
 import httpx
 
 from . import default
-from ._auth import aheaders_after_401, aheaders_for, areject_headers, headers_after_401, headers_for, reject_headers
+from ._auth import SharedSession, aheaders_after_401, aheaders_for, areject_headers, headers_after_401, headers_for, reject_headers
 from .session import Session
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Auth"]
 
 
-class Auth(httpx.Auth):
+class Auth(SharedSession, httpx.Auth):
     """Adds the headers that match each request's URL.
 
     Only requests to the configured services get headers.
@@ -25,9 +25,9 @@ class Auth(httpx.Auth):
 
     After a 401 the token is rejected, and the request is sent once more with a new token, unless its
     body is a stream. If there is no new token, the caller gets the 401 response. The headers are
-    never sent along a redirect. With `httpx.AsyncClient`, keyferry runs on asyncio and doesn't
-    block the event loop. Raises the errors of `keyferry.Session.token_for` if keyferry cannot get a
-    token. Source: RFC 9110, 15.5.2.
+    never sent along a redirect. With `httpx.AsyncClient`, keyferry runs on asyncio and trio and
+    doesn't block the event loop. Raises the errors of `keyferry.Session.token_for` if keyferry
+    cannot get a token. Can be pickled if it uses the default session. Source: RFC 9110, 15.5.2.
     """
 
     def __init__(self, session: "Optional[Session]" = None) -> None:

@@ -4,7 +4,7 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from . import default
-from ._auth import headers_after_401, headers_for, reject_headers
+from ._auth import SharedSession, headers_after_401, headers_for, reject_headers
 from .session import Session
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Auth"]
 
 
-class Auth(AuthBase):
+class Auth(SharedSession, AuthBase):
     """Adds the headers that match each request's URL.
 
     Only requests to the configured services get headers.
@@ -29,7 +29,8 @@ class Auth(AuthBase):
     its body can't be sent again. If there is no new token, the caller gets the 401 response. The
     headers are never sent along a redirect. If the redirect's target responds with a 401, the
     request is sent there once more with the target's own headers. Raises the errors of
-    `keyferry.Session.token_for` if keyferry cannot get a token. Source: RFC 9110, 15.5.2.
+    `keyferry.Session.token_for` if keyferry cannot get a token. Can be pickled if it uses the
+    default session. Source: RFC 9110, 15.5.2.
     """
 
     def __init__(self, session: "Optional[Session]" = None) -> None:
@@ -56,6 +57,16 @@ class _RequestWithAuth(PreparedRequest):
         for name in _auth_headers_of(self):
             del copy_without_auth.headers[name]
         return copy_without_auth
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Pickles the request without its authentication headers, which are secrets."""
+        return _unpickle_request, (self.copy().__dict__,)
+
+
+def _unpickle_request(fields: "dict[str, Any]") -> PreparedRequest:
+    request = PreparedRequest()
+    request.__dict__.update(fields)
+    return request
 
 
 def _add_auth(request: PreparedRequest, headers: "dict[str, str]") -> PreparedRequest:
@@ -109,6 +120,13 @@ class _RetryAfter401:
             self._reject(retried.request)
         return retried
 
+    def __deepcopy__(self, memo: "dict[int, Any]") -> "_RetryAfter401":
+        return self
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Pickles as a hook that does nothing: a response can be pickled whatever its session is."""
+        return _no_retry_hook, ()
+
     def _reject(self, request: PreparedRequest) -> None:
         reject_headers(self._session, str(request.url), _auth_headers_of(request))
 
@@ -117,8 +135,20 @@ class _RetryAfter401:
             return True
         if self._body_start is None:
             return False
-        body.seek(self._body_start)
+        try:
+            body.seek(self._body_start)
+        except (OSError, ValueError):
+            # The file was closed.
+            return False
         return True
+
+
+def _no_retry_hook() -> "Any":
+    return _no_retry
+
+
+def _no_retry(response: Response, **options: "Any") -> Response:
+    return response
 
 
 def _send_again(response: Response, request: PreparedRequest, options: "dict[str, Any]") -> Response:
@@ -136,6 +166,6 @@ def _position(body: "Any") -> "Optional[int]":
     try:
         position: int = body.tell()
         body.seek(position)
-    except (AttributeError, OSError):
+    except (AttributeError, OSError, ValueError):
         return None
     return position

@@ -9,12 +9,13 @@ from .token import Token, take_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional
+    from typing import Any, Callable, Dict, Optional, TypeVar
 
     from ._call import Secret
     from ._library import Function
 
     Json = Dict[str, Any]
+    T = TypeVar("T")
 
 _masv_login = bind_nogil("masv_login")
 _masv_agent_session = bind_nogil("masv_agent_session")
@@ -38,6 +39,9 @@ class Services:
 
         return loads(self._call_with_handle(call_text, function, *arguments))
 
+    def _wait(self, function: "Callable[[], T]") -> "T":
+        raise NotImplementedError
+
     def masv_login(self, email: "Optional[str]" = None, password: "Optional[Secret]" = None) -> Token:
         """Logs in to MASV.
 
@@ -52,8 +56,11 @@ class Services:
         a wrong password, and for accounts with MFA or SSO, which need an API key; `Unreachable`,
         `Timeout` and others. Source: MASV API, `POST /v1/auth`.
         """
-        with WipedSecrets(email, password) as secrets:
-            return take_token(self._call_with_handle(call_ptr, _masv_login, *secrets))
+        def log_in() -> Token:
+            with WipedSecrets(email, password) as secrets:
+                return take_token(self._call_with_handle(call_ptr, _masv_login, *secrets))
+
+        return self._wait(log_in)
 
     def masv_agent_session(self) -> "Json":
         """Returns the user who is signed in to the MASV Agent on this machine: `user` and `teams`,
@@ -64,8 +71,7 @@ class Services:
         Raises `LoginRequired` if no user is signed in, `Unreachable` if no agent is running.
         Source: MASV Agent, `GET /api/v1/login`.
         """
-        session: "Json" = self._json(_masv_agent_session)
-        return session
+        return self._wait(lambda: self._json(_masv_agent_session))
 
     def masv_agent_sign_in(self, email: "Optional[str]" = None, password: "Optional[Secret]" = None) -> "Json":
         """Signs in to the MASV Agent and returns `user` and `teams`.
@@ -76,9 +82,12 @@ class Services:
         Raises `BadCredentials` if e-mail or password is wrong, `Unsupported` if this agent accepts
         only an API key. Source: MASV Agent, `POST /api/v1/login`.
         """
-        with WipedSecrets(email, password) as secrets:
-            session: "Json" = self._json(_masv_agent_sign_in, *secrets)
-            return session
+        def sign_in() -> "Json":
+            with WipedSecrets(email, password) as secrets:
+                session: "Json" = self._json(_masv_agent_sign_in, *secrets)
+                return session
+
+        return self._wait(sign_in)
 
     def masv_agent_sign_up(self, email: str, password: "Secret", name: str) -> "Json":
         """Creates a MASV account through a legacy MASV Transfer Agent and signs in with it.
@@ -87,9 +96,12 @@ class Services:
         A `bytearray` is wiped. Raises `BadCredentials` if the agent refuses, `Unsupported` if the
         agent is a newer one. Source: MASV Transfer Agent (legacy), `POST /api/v1/signup`.
         """
-        with WipedSecrets(email, password) as secrets:
-            session: "Json" = self._json(_masv_agent_sign_up, *secrets, encode(name))
-            return session
+        def sign_up() -> "Json":
+            with WipedSecrets(email, password) as secrets:
+                session: "Json" = self._json(_masv_agent_sign_up, *secrets, encode(name))
+                return session
+
+        return self._wait(sign_up)
 
     def fileverbs_bearer(self) -> Token:
         """Returns the `Authorization: Bearer` header of FileVerbs, refreshed if necessary.
@@ -100,7 +112,7 @@ class Services:
         `BadCredentials` if they are wrong, `Unreachable`, `Timeout` and others. Source: FileVerbs
         API, `POST /accounts/access-token`.
         """
-        return take_token(self._call_with_handle(call_ptr, _fileverbs_bearer))
+        return self._wait(lambda: take_token(self._call_with_handle(call_ptr, _fileverbs_bearer)))
 
     def fileverbs_secret_key(self) -> Token:
         """Returns the configured `SecretKey` header of FileVerbs as a token, for machine-to-machine

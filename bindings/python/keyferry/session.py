@@ -6,6 +6,7 @@ from ctypes import addressof, c_char
 from . import _abi
 from ._call import WipedSecrets, call_ptr, call_status, encode, new_out_param, out_params, wrong_type
 from ._library import bind_gil, bind_nogil
+from ._wait import await_call, stop_sharing, wait
 from .config import Config
 from .error import Forked, InvalidValue, MultipleHeaders, error_from
 from .request import Request
@@ -16,13 +17,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
-    from typing import Any, Dict, List, NoReturn, Optional, Union
+    from typing import Any, Callable, Dict, Hashable, List, NoReturn, Optional, TypeVar, Union
 
     from ._call import Secret
     from ._library import Function
+    from ._wait import Call
     from .token import Access
 
     Json = Dict[str, Any]
+    T = TypeVar("T")
 
 _open = bind_nogil("keyferry_session_open")
 _free = bind_nogil("keyferry_session_free")
@@ -135,7 +138,7 @@ class Session(Services):
         Calls that are running in other threads finish first. Tokens remain valid. A second call
         does nothing. The default session can't be closed: for it, `close` does nothing.
         """
-        if self._handle is not _CLOSED and self._handle.address is not None:
+        if not self._is_default:
             self._handle = _CLOSED
             self._requests.clear()
 
@@ -145,8 +148,13 @@ class Session(Services):
     def __exit__(self, kind: "Optional[type[BaseException]]", value: "Optional[BaseException]", trace: "Optional[TracebackType]") -> None:
         self.close()
 
+    @property
+    def _is_default(self) -> bool:
+        """Whether this is the default session of the process."""
+        return self._handle is not _CLOSED and self._handle.address is None
+
     def __reduce__(self) -> "tuple[Any, ...]":
-        if self._handle is not _CLOSED and self._handle.address is None:
+        if self._is_default:
             return Session.default, ()
         raise TypeError("cannot copy or pickle a Session; open another one where it is needed")
 
@@ -166,6 +174,23 @@ class Session(Services):
         # one.
         child_handle = self._handle = handle.child_handles.setdefault(process, self._open_handle())
         return call(function, child_handle.address, *arguments)
+
+    def _wait(self, function: "Callable[[], T]") -> "T":
+        """Makes a call that can't be cancelled. Ctrl-C ends the wait, but not the call."""
+        address = self._handle.address
+        try:
+            result: "T" = wait(None, lambda _: (function, None))
+            return result
+        finally:
+            stop_sharing(address)
+
+    def _change(self, function: "Function", *arguments: "Any") -> None:
+        """Calls a function that changes what the session knows of its tokens."""
+        address = self._handle.address
+        try:
+            self._call_with_handle(call_status, function, *arguments)
+        finally:
+            stop_sharing(address)
 
     def header(self, resource: str) -> "tuple[str, str]":
         """Returns the name and value of the header for a URL or another resource.
@@ -214,7 +239,7 @@ class Session(Services):
         return {name: value}
 
     async def aheaders(self, resource: str) -> "dict[str, str]":
-        """The asyncio version of `headers`. Waits as `atoken_for` does."""
+        """The asynchronous version of `headers`. Waits as `atoken_for` does."""
         return (await self.atoken_for(resource)).headers
 
     def token_for(self, resource: "Union[str, Request]") -> Token:
@@ -222,9 +247,9 @@ class Session(Services):
 
         A fresh token comes from the cache, any other from the store or the service.
 
-        May use the network. Waits at most as long as the request's timeout or `http.timeout_ms`;
-        Ctrl-C takes effect only after that. If several threads need the same token, keyferry
-        fetches it once. Raises `UnknownService`, `NoHeader`, `NotConfigured`, `LoginRequired`,
+        May use the network. Waits at most as long as the request's timeout or `http.timeout_ms`.
+        Ctrl-C ends the wait at once. If several threads need the same token, keyferry fetches it
+        once. Raises `UnknownService`, `NoHeader`, `NotConfigured`, `LoginRequired`,
         `BadCredentials`, `NotFound`, `InsufficientAccess`, `Throttled`, `Unreachable`, `Timeout`
         and others of `keyferry.error`. Source: the services' documentation.
         """
@@ -273,25 +298,30 @@ class Session(Services):
         return take_token(self._call_with_handle(call_ptr, _cached, self._request_for(resource)._address))
 
     def _fetch_token(self, request: Request) -> Token:
-        return take_token(self._call_with_handle(call_ptr, _token_for, request._address))
+        token: Token = wait(self._sharing_key(request), lambda timeout: self._token_call(request, timeout), request)
+        return token
+
+    def _sharing_key(self, request: Request) -> "Hashable":
+        return self._handle.address, request._sharing_key()
+
+    def _token_call(self, request: Request, timeout: "Optional[float]") -> "Call":
+        """Returns a call for a token, with a request of its own: the caller's may live longer."""
+        copy = request._copy(timeout)
+        return (lambda: take_token(self._call_with_handle(call_ptr, _token_for, copy._address))), copy.cancel
 
     async def atoken_for(self, resource: "Union[str, Request]") -> Token:
-        """The asyncio version of `token_for`.
+        """The asynchronous version of `token_for`, for asyncio and trio.
 
-        If the call has to wait, it waits in the event loop's thread pool. Cancelling the task
-        cancels the request for the token.
+        A task that has to wait doesn't block its event loop, and uses no thread of the loop's own
+        pool. Tasks that need the same token share one thread of keyferry's. Cancelling a task ends
+        its wait. The others' goes on.
         """
         token = self._cached_if_fresh(resource)
         if token:
             return token
         request = self._request_for(resource)
-        from asyncio import CancelledError, get_running_loop
-
-        try:
-            return await get_running_loop().run_in_executor(None, self._fetch_token, request)
-        except CancelledError:
-            request.cancel()
-            raise
+        fetched: Token = await await_call(self._sharing_key(request), lambda timeout: self._token_call(request, timeout), request)
+        return fetched
 
     def reject(self, token: Token) -> None:
         """Reports that the service responded with a 401 to a token.
@@ -301,7 +331,7 @@ class Session(Services):
         it until a newer one is stored. Prefer `reject_value`, which names the resource. Source: RFC
         9110, 15.5.2.
         """
-        self._call_with_handle(call_status, _reject, token._address)
+        self._change(_reject, token._address)
 
     def reject_value(self, resource: str, value: "Secret") -> None:
         """Reports that the service responded with a 401 to a header value, with or without
@@ -313,7 +343,7 @@ class Session(Services):
         asked. Does nothing if the value isn't the current one.
         """
         with WipedSecrets(value) as (copy,):
-            self._call_with_handle(call_status, _reject_value, encode(resource), copy)
+            self._change(_reject_value, encode(resource), copy)
 
     def adopt(self, resource: str, value: "Secret", expires_at: "Optional[datetime]" = None) -> None:
         """Adds a token that the caller got without keyferry.
@@ -328,7 +358,7 @@ class Session(Services):
         """
         with WipedSecrets(value) as (copy,):
             expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
-            self._call_with_handle(call_status, _adopt, encode(resource), copy, expires)
+            self._change(_adopt, encode(resource), copy, expires)
 
     def forget(self, resource: str) -> None:
         """Deletes everything that keyferry caches or stores for a resource: the token, the secret
@@ -336,11 +366,11 @@ class Session(Services):
 
         Other processes delete their copies when they next read the store.
         """
-        self._call_with_handle(call_status, _forget, encode(resource))
+        self._change(_forget, encode(resource))
 
     def forget_all(self) -> None:
         """Does what `forget` does, for all resources of all accounts."""
-        self._call_with_handle(call_status, _forget, None)
+        self._change(_forget, None)
 
     def explain(self, resource: str) -> "Json":
         """Explains which credential a resource would get and why: the service, the account, the key
