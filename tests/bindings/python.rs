@@ -21,12 +21,15 @@ use keyferry_testing::skip;
 const LIMIT: Duration = Duration::from_secs(400);
 /// The checkers are of one version each, for a later one may find more; of the clients the newest
 /// has to work.
-const TOOLS: [&str; 6] = [
+const TOOLS: [&str; 9] = [
+    "anyio",
     "hatchling",
     "httpx",
     "mypy==2.4.1",
+    "pyinstaller",
     "pyright==1.1.414",
     "requests",
+    "trio",
     "types-requests",
 ];
 
@@ -140,12 +143,13 @@ fn tools() -> Environment {
     let version = run(Command::new("python3").arg("--version")).out;
     let folder = cache(&format!("tools-{}", version.trim().replace(' ', "-")));
     let complete = folder.join("complete");
-    if complete.exists() {
+    let contents = TOOLS.join("\n");
+    if fs::read_to_string(&complete).is_ok_and(|installed| installed == contents) {
         return Environment { folder };
     }
     let tools = Environment::new(folder);
     tools.succeeds(&[&["pip", "install", "--quiet"][..], &TOOLS].concat());
-    fs::write(complete, "").unwrap();
+    fs::write(complete, contents).unwrap();
     tools
 }
 
@@ -188,6 +192,9 @@ fn suite(environment: &Environment, modules: &[&str]) -> usize {
 mod tests {
     use super::*;
 
+    /// Modules that take long. They run beside the others.
+    const LONG_MODULES: [&str; 2] = ["test_bundles", "test_promises"];
+
     #[test]
     fn the_installed_package_passes_its_suite_with_no_repository_in_sight() {
         let Some(built_package) = built_package() else {
@@ -199,12 +206,22 @@ mod tests {
         let modules: Vec<_> = files
             .filter_map(|name| Some(name.strip_suffix(".py")?.to_owned()))
             .filter(|name| !["support", "test_without_clients"].contains(&name.as_str()))
+            .filter(|name| !LONG_MODULES.contains(&name.as_str()))
             .collect();
         let ran = suite(
             &built_package.tools,
             &modules.iter().map(String::as_str).collect::<Vec<_>>(),
         );
         assert!(ran > 90, "only {ran} tests were found");
+    }
+
+    #[test]
+    fn the_installed_package_keeps_its_promises_to_threads_and_tasks_and_can_be_bundled() {
+        let Some(built_package) = built_package() else {
+            return;
+        };
+        let ran = suite(&built_package.tools, &LONG_MODULES);
+        assert!(ran > 80, "only {ran} tests were found");
     }
 
     #[test]

@@ -59,10 +59,11 @@ _was_cut = False
 class Waiter:
     """One caller that waits: a thread or a task."""
 
-    __slots__ = ("began", "error", "wake")
+    __slots__ = ("began", "error", "holds_up_exit", "wake")
 
     def __init__(self, wake: "Callable[[], None]") -> None:
         self.wake = wake
+        self.holds_up_exit = _holds_up_exit()
         self.began = monotonic()
         #: The error that ends this wait, but not the call.
         self.error: "Optional[Error]" = None
@@ -71,6 +72,18 @@ class Waiter:
         """Ends the wait with an error. The call goes on for others."""
         self.error = error
         self.wake()
+
+
+def _holds_up_exit() -> bool:
+    """Returns whether Python joins the calling thread when the main thread has ended.
+
+    A daemon thread goes on waiting at the exit. If its wait ended with an exception, the thread
+    would print the exception while the interpreter ends, which can be fatal to Python.
+    """
+    import threading
+
+    thread = threading.current_thread()
+    return not thread.daemon and thread is not threading.main_thread()
 
 
 class _SharedCall:
@@ -104,6 +117,7 @@ class _SharedCall:
         with _lock:
             self.is_done = True
             _stop_sharing(self)
+            self.key = None
         for waiter in list(self.waiters):
             # A task whose loop was closed never leaves by itself.
             _waiters.pop(waiter, None)
@@ -176,14 +190,14 @@ def _leave(call: _SharedCall, waiter: Waiter) -> None:
     call.cancel()
 
 
-def stop_sharing(address: "Optional[int]") -> None:
+def stop_sharing(owner: object) -> None:
     """Lets no new caller join the running calls of a session.
 
     For a caller that has changed what the session knows. The result of an earlier call may be a
     token that the caller has rejected.
     """
     with _lock:
-        for key in [key for key in _shared if isinstance(key, tuple) and key[0] == address]:
+        for key in [key for key in _shared if isinstance(key, tuple) and key[0] is owner]:
             del _shared[key]
 
 
@@ -195,9 +209,7 @@ def wait(key: "Optional[Hashable]", prepare: "Prepare", request: "Optional[Reque
     _refuse_in_log_handler()
     main_thread = _watch_exit()
     while True:
-        if _was_cut:
-            raise _exits()
-        if not main_thread.is_alive():
+        if _was_cut or not main_thread.is_alive():
             return _wait_at_exit(prepare, request, get_ident() == main_thread.ident)
         lock = allocate_lock()
         lock.acquire()
@@ -226,7 +238,7 @@ async def await_call(key: "Optional[Hashable]", prepare: "Prepare", request: "Op
     """
     main_thread = _watch_exit()
     while True:
-        if _was_cut or not main_thread.is_alive():
+        if (_was_cut or not main_thread.is_alive()) and _holds_up_exit():
             raise _exits()
         wake, ended = _event()
         waiter = Waiter(wake)
@@ -381,12 +393,12 @@ def _watch_exit() -> "Any":
 
 
 def _end_waits() -> None:
-    """Gives the waits a short time to end, then ends them."""
+    """Gives the waits that hold up the exit a short time to end, then ends them."""
     global _was_cut
     deadline = monotonic() + EXIT_SECONDS
-    while _waiters and monotonic() < deadline:
+    while (held_up := [waiter for waiter in list(_waiters) if waiter.holds_up_exit]) and monotonic() < deadline:
         sleep(0.01)
-    for waiter in list(_waiters):
+    for waiter in held_up:
         _was_cut = True
         waiter.end(_exits())
 
@@ -398,10 +410,12 @@ def _wait_at_exit(prepare: "Prepare", request: "Optional[Request]", is_main: boo
     usual time, because Python waits for them by the program's own wish.
     """
     global _was_cut
+    if _was_cut and (is_main or _holds_up_exit()):
+        raise _exits()
     try:
         return _call_here(prepare(EXIT_SECONDS if is_main else None), request)
     except Timeout:
-        _was_cut = is_main
+        _was_cut = _was_cut or is_main
         raise
 
 

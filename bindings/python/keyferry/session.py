@@ -177,20 +177,20 @@ class Session(Services):
 
     def _wait(self, function: "Callable[[], T]") -> "T":
         """Makes a call that can't be cancelled. Ctrl-C ends the wait, but not the call."""
-        address = self._handle.address
+        owner = self._sharing_owner()
         try:
             result: "T" = wait(None, lambda _: (function, None))
             return result
         finally:
-            stop_sharing(address)
+            stop_sharing(owner)
 
     def _change(self, function: "Function", *arguments: "Any") -> None:
         """Calls a function that changes what the session knows of its tokens."""
-        address = self._handle.address
+        owner = self._sharing_owner()
         try:
             self._call_with_handle(call_status, function, *arguments)
         finally:
-            stop_sharing(address)
+            stop_sharing(owner)
 
     def header(self, resource: str) -> "tuple[str, str]":
         """Returns the name and value of the header for a URL or another resource.
@@ -302,7 +302,11 @@ class Session(Services):
         return token
 
     def _sharing_key(self, request: Request) -> "Hashable":
-        return self._handle.address, request._sharing_key()
+        return self._sharing_owner(), request._sharing_key()
+
+    def _sharing_owner(self) -> "Optional[_Handle]":
+        """Returns the handle whose callers share their waits. All default sessions are one."""
+        return self._handle if self._handle.address is not None else None
 
     def _token_call(self, request: Request, timeout: "Optional[float]") -> "Call":
         """Returns a call for a token, with a request of its own: the caller's may live longer."""

@@ -94,6 +94,24 @@ class Log(Case):
         self.session.token_for("user")
         self.assertEqual(set(statuses), {keyferry.Reentrant.status})
 
+    def test_a_handler_that_would_wait_is_told_too(self):
+        request, errors = keyferry.Request("user"), []
+
+        class WaitingHandler(logging.Handler):
+            def emit(handler, record):
+                for call in (lambda: self.session.token_for(request), self.session.masv_login):
+                    try:
+                        call()
+                    except keyferry.Reentrant as error:
+                        errors.append(error)
+
+        handler = WaitingHandler()
+        self.logger.addHandler(handler)
+        self.addCleanup(self.logger.removeHandler, handler)
+        keyferry.log.start()
+        self.session.token_for("user")
+        self.assertGreaterEqual(len(errors), 2)
+
     def test_many_threads_log_at_once_and_nobody_waits_for_ever(self):
         keyferry.log.start(logging.DEBUG)
 

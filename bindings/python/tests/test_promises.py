@@ -574,6 +574,12 @@ class Exit(Case):
         printed = run(PROGRAM + "threading.Thread(target=lambda: print(keyferry.token_for('user').kind)).start()\nuntil_hung()\n")
         self.assertEqual(printed, "user\n")
 
+    def test_a_daemon_thread_is_not_woken_by_the_exit(self):
+        """It would print an exception while the interpreter ends, which may then abort."""
+        program = "for _ in range(8): threading.Thread(target=ask, daemon=True).start()\n" + WAITING["thread"] + "\nuntil_hung()"
+        ended = subprocess.run([sys.executable, "-c", PROGRAM + program], capture_output=True, text=True, timeout=60)
+        self.assertEqual((ended.returncode, ended.stderr.count("Exception in thread")), (0, 1), ended.stderr)
+
     def test_a_wait_that_the_exit_ends_says_so(self):
         ended = subprocess.run(
             [sys.executable, "-c", PROGRAM + WAITING["thread"] + "\nuntil_hung()"], capture_output=True, text=True, timeout=60
