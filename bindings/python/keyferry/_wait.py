@@ -35,8 +35,9 @@ MAX_THREADS = 32
 #: blocks, or that the kernel gives to another thread, until it looks again.
 SIGNAL_SECONDS = 0.2
 
-#: How many seconds a wait goes on after the main thread has ended.
-EXIT_SECONDS = 1.0
+#: How many seconds a wait goes on after the main thread has ended. The rest of the exit takes time
+#: too, and the whole exit at most 1.5 seconds.
+EXIT_SECONDS = 0.75
 
 _set_timeout_ms = bind_gil("keyferry_request_set_timeout_ms")
 
