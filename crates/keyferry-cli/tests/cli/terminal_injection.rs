@@ -156,7 +156,7 @@ fn arguments_come_back_without_what_steers() {
         &["header", "user", "--access", &evil],
         &["explain", &evil],
         &["explain", &url],
-        &["explain", "packages/%1b%5b2J%e2%80%ae"],
+        &["explain", "masv:/v1/packages/%1b%5b2J%e2%80%ae"],
         &["config", "--profile", &evil],
         &["doctor", "--profile", &evil],
         &["logout", &evil],
