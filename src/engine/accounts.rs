@@ -486,20 +486,14 @@ impl Accounts {
         if service.short_forms().is_empty() {
             return service.classify(path);
         }
-        // IDs need no percent-encoding.
-        let target = if path.contains('%') {
-            None
-        } else {
-            service.classify_short_form(path, query)
-        };
-        target.ok_or_else(|| {
+        service.classify_short_form(path, query).ok_or_else(|| {
             let services = self.all[account].services.iter();
             let known = services.flat_map(|bound| {
                 let forms = bound.service.short_forms().iter();
                 forms.map(|form| (bound.service.name(), *form))
             });
-            let url_path = service.prefixes().first().copied().unwrap_or("/");
-            short_form::unknown((service.name(), url_path), (path, query), known)
+            let prefix = service.prefixes().first().copied().unwrap_or("/");
+            short_form::unknown((service.name(), prefix), (path, query), known)
         })
     }
 
