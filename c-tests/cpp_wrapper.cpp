@@ -132,6 +132,9 @@ static void sessions_keep_reject_and_forget() {
     thrown_by(KEYFERRY_E_NULL_ARGUMENT, [&] { session.forget(nullptr); });
     session.forget_all();
     CHECK(session.list().find("\"generation\"") == std::string::npos);
+    const kf::error misspelt = thrown_by(KEYFERRY_E_INVALID_RESOURCE, [&] { session.token_for("packges/01ABC"); });
+    CHECK(std::string_view(misspelt.what()).find("did you mean `packages/01ABC`?") != std::string_view::npos);
+    thrown_by(KEYFERRY_E_INVALID_RESOURCE, [&] { session.cached(kf::request("fileverbs:beerer")); });
     thrown_by(KEYFERRY_E_UNKNOWN_SERVICE, [&] { session.cached(kf::request("https://elsewhere.example/")); });
     kf::session moved = kf::session();
     moved = kf::session::process_default();

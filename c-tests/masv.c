@@ -115,13 +115,17 @@ static void a_bad_resource_is_told_by_its_reason(void) {
     FAILS(KEYFERRY_E_INVALID_RESOURCE, masv_token_for(session, "", &token, &error));
     CHECK(token == NULL);
     token = POISON;
+    FAILS_SAYING(KEYFERRY_E_INVALID_RESOURCE, "did you mean `packages/01ABC`?", masv_token_for(session, "packges/01ABC", &token, &error));
+    CHECK(token == NULL);
+    FAILS_SAYING(KEYFERRY_E_INVALID_RESOURCE, "`fileverbs:bearer`", masv_token_for(session, "fileverbs:beerer", &token, &error));
+    token = POISON;
     FAILS(KEYFERRY_E_UNKNOWN_SERVICE, masv_token_for(session, "https://elsewhere.example/v1/packages/A", &token, &error));
     CHECK(token == NULL);
     FAILS(KEYFERRY_E_NO_HEADER, masv_token_for(session, "agent:session", &token, &error));
     FAILS(KEYFERRY_E_NOT_FOUND, masv_token_for(session, "packages/01J0SANDB0XN0SVCHPACKAGE", &token, &error));
     FAILS(KEYFERRY_E_NOT_FOUND, masv_token_for(session, "packages/A/transfers/B", &token, &error));
     FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_token_for(session, required_env("TEST_LINK_WITH_WRONG_SECRET"), &token, &error));
-    sprintf(download, "%.200s/files/%.100s/download", required_env("TEST_PACKAGE"), required_env("TEST_FILE"));
+    sprintf(download, "masv:/v1/%.200s/files/%.100s/download", required_env("TEST_PACKAGE"), required_env("TEST_FILE"));
     FAILS_SAYING(KEYFERRY_E_INSUFFICIENT_ACCESS, "link", masv_token_for(session, download, &token, &error));
     FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "resource", masv_token_for(session, "\xff", &token, &error));
     FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "resource", masv_token_for(session, NULL, &token, &error));

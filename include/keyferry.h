@@ -214,8 +214,8 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_INVALID_VALUE 103
 
 /**
- * The resource is malformed. Remedy: pass `user`, `packages/ID`, `links/ID?secret=S`,
- * `SERVICE:PATH` or an https URL.
+ * The resource is malformed, or a misspelt short form. Remedy: pass `user`, `packages/ID`,
+ * `links/ID?secret=S` or an https URL; the error message has the nearest short form.
  */
 #define KEYFERRY_E_INVALID_RESOURCE 104
 
@@ -601,8 +601,8 @@ void keyferry_config_free(keyferry_config *config);
 /**
  * Creates a request for a resource.
  *
- * @param resource     a URL of a service, `SERVICE:PATH`, or a MASV path: `user`, `packages/ID`,
- *                     `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed and copied.
+ * @param resource     as for `masv_token_for`. A misspelt short form is an error of the function that uses the
+ *                     request. Borrowed and copied.
  * @param request_out  receives the request
  * @param error_out    receives the details of a failure; may be NULL
  *
@@ -967,7 +967,7 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
  *            before the required time has passed. That time is `min_valid_s` seconds, or half of
  *            the token's lifetime if `min_valid_s` exceeds the whole lifetime;
  *          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
- *          KEYFERRY_E_INVALID_RESOURCE if the resource is malformed;
+ *          KEYFERRY_E_INVALID_RESOURCE if the resource is a misspelt short form;
  *          KEYFERRY_E_UNKNOWN_SERVICE if the resource belongs to no configured service;
  *          KEYFERRY_E_NO_HEADER if the resource takes no credential header;
  *          KEYFERRY_E_NOT_CONFIGURED if the account does not exist;
@@ -1008,7 +1008,7 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
  *          KEYFERRY_E_NULL_ARGUMENT if `resource` is NULL, or if `buffer` is NULL and `capacity`
  *            is not 0;
  *          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
- *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
  *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
  *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
  *          KEYFERRY_E_FORKED if `session` was opened before a fork
@@ -1074,7 +1074,7 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
  *          KEYFERRY_E_NOT_UTF8 if `resource` or `value` is not UTF-8;
- *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
  *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
  *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
  *          KEYFERRY_E_STORE if the store cannot be written;
@@ -1105,7 +1105,7 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
  *          KEYFERRY_E_NOT_UTF8 if `resource` or `value` is not UTF-8;
- *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
  *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
  *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
  *          KEYFERRY_E_INVALID_VALUE if `value` cannot be a token, or the token has expired;
@@ -1135,7 +1135,7 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
  * @param error_out  receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
- *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
  *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
  *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
  *          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if data cannot be removed from the store;
@@ -1164,7 +1164,7 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `text_out` is NULL;
  *          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
- *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
  *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
  *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
  *          KEYFERRY_E_FORKED if `session` was opened before a fork
@@ -1264,15 +1264,17 @@ keyferry_status masv_login(const keyferry_session *session,
  * the resource is set.
  *
  * @param session    NULL for the default session
- * @param resource   a URL of a service, `SERVICE:PATH`, a link copied from get.massive.io, or a MASV path: `user`,
- *                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8.
+ * @param resource   a URL of a service; a link copied from get.massive.io; exactly one of the short forms
+ *                   `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`,
+ *                   `fileverbs:bearer`, `fileverbs:secret-key` and `agent:session`; `SERVICE:/PATH` for the URL of
+ *                   PATH at a service, such as `masv:/v1/teams`; or `PLUGIN:PATH` for a route of a plugin. UTF-8.
  *                   Borrowed.
  * @param token_out  receives the token
  * @param error_out  receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `token_out` is NULL;
  *          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
- *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
  *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
  *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
  *          KEYFERRY_E_NOT_CONFIGURED if a required setting is missing;

@@ -278,7 +278,7 @@ private:
 /// Ownership: owns the C object, which copies the values that are set. Threads: [one], but [any] for cancel() and for the session functions that take the request.
 class request {
 public:
-    /// Creates a request for `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH`, or a URL of a service.
+    /// Creates a request for a URL of a service, or for a short form such as `user`, `packages/ID` or `fileverbs:bearer`.
     explicit request(const text &resource)
         : request_(detail::call_object<keyferry_request>(
                        [&](auto out, auto failure) { return keyferry_request_new(resource.c_str(), out, failure); }),

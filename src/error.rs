@@ -17,7 +17,7 @@ pub enum ErrorKind {
     NotUtf8,
     /// A value contains CR, LF or NUL, or is empty, too long or out of range.
     InvalidValue,
-    /// The resource is malformed.
+    /// The resource is malformed, or a misspelt short form.
     InvalidResource,
     /// The resource belongs to no configured service. The caller may try another credential source.
     UnknownService,

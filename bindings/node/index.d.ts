@@ -35,9 +35,10 @@ export type TokenKind = 'key' | 'user' | 'package' | 'transfer' | 'bearer';
 export type Secret = string | Uint8Array;
 
 /**
- * What to reach: a URL of a service, `SERVICE:PATH`, a link copied from `get.massive.io`, or the
- * path of a MASV resource: `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`,
- * `links/ID?secret=S`.
+ * What to reach: a URL of a service, a link copied from `get.massive.io`, or exactly one of the
+ * short forms `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`,
+ * `links/ID?secret=S`, `fileverbs:bearer`, `fileverbs:secret-key` and `agent:session`.
+ * `SERVICE:/PATH` is the URL of PATH at a service, and `PLUGIN:PATH` a route of a plugin.
  */
 export type Resource = string | URL;
 

@@ -1,5 +1,5 @@
-//! Fuzzes the parsers of resources. The fast parser of `peek` and the full parser must agree, and a
-//! URL must never get a token for another origin.
+//! Fuzzes the parsers of resources. The fast parser of `peek` and the full parser must agree, a URL
+//! must never get a token for another origin, and a misspelt short form must never get a token.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -38,6 +38,11 @@ fuzz_target!(|text: &str| {
         // find because it is not in the cache.
         if cached != Ok(()) || peeked != Err(ErrorKind::NotCached) {
             assert_eq!(peeked, cached);
+        }
+        if cached.is_ok() && !is_url(text) {
+            let form = text.strip_prefix("masv:").unwrap_or(text);
+            let is_path = text.starts_with("masv:/");
+            assert!(is_path || matches!(form, "user" | "packages/P"), "a token for a misspelt short form");
         }
         if cached.is_ok() && is_url(text) {
             let url = Url::parse(text).expect("a URL that got a token");

@@ -18,6 +18,7 @@ use crate::log::{self, Level};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
 use crate::model::resource::{self, DEFAULT_SERVICE, Resource};
+use crate::model::short_form;
 use crate::model::token::Token;
 use crate::plugin::{PluginService, Plugins, UnusablePlugin};
 use crate::ports::service::{Service, Target};
@@ -354,10 +355,10 @@ impl Accounts {
         }
         let (head, query) = resource::split_query(text);
         let services = &self.all[account].services;
-        let (service, path) = if text.starts_with("http") {
+        let (service, path, is_short_form) = if text.starts_with("http") {
             services.iter().enumerate().find_map(|(service, bound)| {
                 let rest = head.strip_prefix(bound.scope.base.as_str())?;
-                Some((service, below_version(bound, rest)?))
+                Some((service, below_version(bound, rest)?, false))
             })?
         } else {
             let (name, path) = resource::split_service(head);
@@ -365,19 +366,27 @@ impl Accounts {
                 return None;
             }
             // A path without a service's name belongs to MASV, the first service.
-            (
-                name.map_or(Some(0), |name| {
-                    services
-                        .iter()
-                        .position(|bound| bound.scope.service == name)
-                })?,
-                path,
-            )
+            let service = name.map_or(Some(0), |name| {
+                services
+                    .iter()
+                    .position(|bound| bound.scope.service == name)
+            })?;
+            match name {
+                Some(_) if path.starts_with('/') => {
+                    (service, below_version(&services[service], path)?, false)
+                }
+                _ => (service, path, true),
+            }
         };
         if path.starts_with(['/', '.']) {
             return None;
         }
-        let target = services[service].service.classify(path).ok()?;
+        let bound = &services[service];
+        let target = if is_short_form {
+            bound.service.classify_short_form(path, query)?
+        } else {
+            bound.service.classify(path).ok()?
+        };
         Some(FastMatch {
             rest: rest_of(text, &target),
             resolved: ResolvedResource {
@@ -410,10 +419,16 @@ impl Accounts {
                 let (service, bound) = services()
                     .find(|(_, bound)| bound.service.name() == name)
                     .ok_or_else(|| self.unknown_service(account, name))?;
+                let (path, target) = if path.starts_with('/') {
+                    let path = below_version(bound, path).ok_or_else(no_version_prefix)?;
+                    (path, bound.service.classify(path)?)
+                } else {
+                    (path, self.short_form_target(account, bound, path, query)?)
+                };
                 then(ResolvedResource {
                     account,
                     service,
-                    target: bound.service.classify(path)?,
+                    target,
                     path,
                     query,
                 })
@@ -459,6 +474,29 @@ impl Accounts {
         }
     }
 
+    /// Classifies a short form, or returns the error that says how to write the resource.
+    fn short_form_target<'a>(
+        &self,
+        account: usize,
+        bound: &BoundService,
+        path: &'a str,
+        query: Option<&str>,
+    ) -> Result<Target<'a>> {
+        let service = &bound.service;
+        if service.short_forms().is_empty() {
+            return service.classify(path);
+        }
+        service.classify_short_form(path, query).ok_or_else(|| {
+            let services = self.all[account].services.iter();
+            let known = services.flat_map(|bound| {
+                let forms = bound.service.short_forms().iter();
+                forms.map(|form| (bound.service.name(), *form))
+            });
+            let prefix = service.prefixes().first().copied().unwrap_or("/");
+            short_form::unknown((service.name(), prefix), (path, query), known)
+        })
+    }
+
     fn unknown_service(&self, account: usize, name: &str) -> Error {
         if !self.all[account].faults.is_empty() && name != DEFAULT_SERVICE {
             return self.all[account].missing(name);
@@ -468,10 +506,13 @@ impl Accounts {
             .iter()
             .map(|bound| bound.service.name())
             .collect();
+        let nearest = short_form::nearest_name(name, &names)
+            .map(|nearest| format!("did you mean {nearest}:? "))
+            .unwrap_or_default();
         Error::new(
             ErrorKind::UnknownService,
             format!(
-                "the resource has an unknown service before its colon; use one of: {}",
+                "the resource has an unknown service before its colon; {nearest}use one of: {}",
                 names.join(", ")
             ),
         )

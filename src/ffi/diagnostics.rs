@@ -26,7 +26,7 @@ use crate::ffi::text;
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `text_out` is NULL;
 ///          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
-///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
 ///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
 ///          KEYFERRY_E_FORKED if `session` was opened before a fork

@@ -73,15 +73,17 @@ pub unsafe extern "C" fn masv_login(
 /// the resource is set.
 ///
 /// @param session    NULL for the default session
-/// @param resource   a URL of a service, `SERVICE:PATH`, a link copied from get.massive.io, or a MASV path: `user`,
-///                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8.
+/// @param resource   a URL of a service; a link copied from get.massive.io; exactly one of the short forms
+///                   `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`,
+///                   `fileverbs:bearer`, `fileverbs:secret-key` and `agent:session`; `SERVICE:/PATH` for the URL of
+///                   PATH at a service, such as `masv:/v1/teams`; or `PLUGIN:PATH` for a route of a plugin. UTF-8.
 ///                   Borrowed.
 /// @param token_out  receives the token
 /// @param error_out  receives the details of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `token_out` is NULL;
 ///          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
-///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
 ///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
 ///          KEYFERRY_E_NOT_CONFIGURED if a required setting is missing;

@@ -57,8 +57,8 @@ pub const KEYFERRY_ACCESS_MANAGE: i32 = 4;
 
 /// Creates a request for a resource.
 ///
-/// @param resource     a URL of a service, `SERVICE:PATH`, or a MASV path: `user`, `packages/ID`,
-///                     `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed and copied.
+/// @param resource     as for `masv_token_for`. A misspelt short form is an error of the function that uses the
+///                     request. Borrowed and copied.
 /// @param request_out  receives the request
 /// @param error_out    receives the details of a failure; may be NULL
 ///

@@ -157,7 +157,7 @@ pub extern "C" fn keyferry_session_token_for(
 ///            before the required time has passed. That time is `min_valid_s` seconds, or half of
 ///            the token's lifetime if `min_valid_s` exceeds the whole lifetime;
 ///          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
-///          KEYFERRY_E_INVALID_RESOURCE if the resource is malformed;
+///          KEYFERRY_E_INVALID_RESOURCE if the resource is a misspelt short form;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if the resource belongs to no configured service;
 ///          KEYFERRY_E_NO_HEADER if the resource takes no credential header;
 ///          KEYFERRY_E_NOT_CONFIGURED if the account does not exist;
@@ -206,7 +206,7 @@ pub extern "C" fn keyferry_session_cached(
 ///          KEYFERRY_E_NULL_ARGUMENT if `resource` is NULL, or if `buffer` is NULL and `capacity`
 ///            is not 0;
 ///          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
-///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
 ///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
 ///          KEYFERRY_E_FORKED if `session` was opened before a fork
@@ -314,7 +314,7 @@ pub extern "C" fn keyferry_session_reject(
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
 ///          KEYFERRY_E_NOT_UTF8 if `resource` or `value` is not UTF-8;
-///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
 ///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
 ///          KEYFERRY_E_STORE if the store cannot be written;
@@ -364,7 +364,7 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
 ///          KEYFERRY_E_NOT_UTF8 if `resource` or `value` is not UTF-8;
-///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
 ///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
 ///          KEYFERRY_E_INVALID_VALUE if `value` cannot be a token, or the token has expired;
@@ -407,7 +407,7 @@ pub unsafe extern "C" fn keyferry_session_adopt(
 /// @param error_out  receives the details of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
-///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed, or a misspelt short form;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
 ///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
 ///          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if data cannot be removed from the store;

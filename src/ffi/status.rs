@@ -27,8 +27,8 @@ pub const KEYFERRY_E_NOT_UTF8: keyferry_status = 102;
 /// A value is empty, too long or out of range, or contains CR, LF, NUL or another control
 /// character. Remedy: correct the value that the error message names.
 pub const KEYFERRY_E_INVALID_VALUE: keyferry_status = 103;
-/// The resource is malformed. Remedy: pass `user`, `packages/ID`, `links/ID?secret=S`,
-/// `SERVICE:PATH` or an https URL.
+/// The resource is malformed, or a misspelt short form. Remedy: pass `user`, `packages/ID`,
+/// `links/ID?secret=S` or an https URL; the error message has the nearest short form.
 pub const KEYFERRY_E_INVALID_RESOURCE: keyferry_status = 104;
 /// The resource belongs to no configured service. Remedy: check its host and the URLs of the
 /// services in the configuration.
@@ -137,7 +137,7 @@ pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
     (
         KEYFERRY_E_INVALID_RESOURCE,
         Some(ErrorKind::InvalidResource),
-        c"the resource is malformed; use user, packages/ID, SERVICE:PATH or an https URL",
+        c"the resource is malformed or misspelt; use user, packages/ID, SERVICE:PATH or an https URL",
     ),
     (
         KEYFERRY_E_UNKNOWN_SERVICE,

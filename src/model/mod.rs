@@ -5,4 +5,5 @@ pub mod base_url;
 pub mod key;
 pub mod request;
 pub mod resource;
+pub mod short_form;
 pub mod token;

@@ -23,7 +23,7 @@ use crate::secret::Secret;
 /// ```
 #[derive(Clone, Default)]
 pub struct Request {
-    /// A URL, a path such as `packages/ID`, or `SERVICE:PATH` such as `fileverbs:bearer`.
+    /// A URL, or a short form such as `packages/ID` or `fileverbs:bearer`.
     pub resource: String,
     /// The minimum time for which the token must still be valid. keyferry refreshes a token that
     /// expires sooner. With 0, it refreshes the token only shortly before the expiry, in the refresh

@@ -16,11 +16,11 @@ pub const MAX_BYTES: usize = 8 * 1024;
 pub enum Resource<'a> {
     /// An absolute http or https URL.
     Url(Url),
-    /// A path below a service's version prefix.
+    /// `SERVICE:PATH`.
     Path {
         /// The name of the service. It is `masv` if the resource names no service.
         service: &'a str,
-        /// The path, without a leading slash.
+        /// A short form. If it begins with a slash, the path of a URL below the service's base URL.
         path: &'a str,
         /// The query: the part after the question mark.
         query: Option<&'a str>,
@@ -42,9 +42,9 @@ impl<'a> Resource<'a> {
             return parse_url(text);
         }
         let (head, query) = split_query(text);
-        let (service, path) = split_service(head);
-        let service = service.unwrap_or(DEFAULT_SERVICE);
-        if service.is_empty() || path.is_empty() || path.starts_with('/') {
+        let (named, path) = split_service(head);
+        let service = named.unwrap_or(DEFAULT_SERVICE);
+        if service.is_empty() || path.is_empty() || named.is_none() && path.starts_with('/') {
             return Err(invalid(
                 "cannot be parsed; write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL",
             ));

@@ -3,6 +3,7 @@
 //! A service MUST
 //! - classify paths without I/O, locks or allocations, and always return the same result for the
 //!   same path;
+//! - if it has short forms, accept exactly those: a misspelt short form must not get a token;
 //! - send every request through the [`Context`]: a request with a secret of the user (a password,
 //!   an API key) with [`Context::login`], a request that uses up a token with
 //!   [`Context::send_no_retry`], and any other request with [`Context::send`];
@@ -132,6 +133,18 @@ pub trait Service: Send + Sync {
     /// [`ErrorKind::UnknownService`] if the service has no such resource; [`ErrorKind::NoHeader`]
     /// if the resource needs no credential header.
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>>;
+
+    /// Returns the short forms of the service as the documentation writes them, such as
+    /// `packages/ID`. An empty list means that any path of the service may follow `NAME:`.
+    fn short_forms(&self) -> &[&str] {
+        &[]
+    }
+
+    /// Returns the resource that a short form names. `path` is the part after `NAME:`, without its
+    /// query. Returns `None` if it is not exactly one of [`Service::short_forms`].
+    fn classify_short_form<'a>(&self, path: &'a str, _query: Option<&str>) -> Option<Target<'a>> {
+        self.classify(path).ok()
+    }
 
     /// Returns the resource that a URL of the service's web site names, if any. Users may paste
     /// such URLs. Their host differs from the base URL's.

@@ -234,6 +234,15 @@ fn not_configured(message: &str, save_option: &str) -> Error {
     Error::new(ErrorKind::NotConfigured, message)
 }
 
+fn target(resource_kind: ResourceKind) -> Target<'static> {
+    Target {
+        resource_kind,
+        id: "",
+        required: RequiredAccess::Only(Access::Full),
+        parent: None,
+    }
+}
+
 impl Service for FileVerbs {
     fn name(&self) -> &str {
         "fileverbs"
@@ -256,18 +265,8 @@ impl Service for FileVerbs {
     }
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
-        let target = |resource_kind| {
-            Ok(Target {
-                resource_kind,
-                id: "",
-                required: RequiredAccess::Only(Access::Full),
-                parent: None,
-            })
-        };
         let path = path.strip_suffix('/').unwrap_or(path);
         match path {
-            "bearer" => target(ResourceKind::Bearer),
-            "secret-key" => target(ResourceKind::Key),
             _ if path.is_empty() || path.starts_with('/') => Err(Error::new(
                 ErrorKind::UnknownService,
                 "unknown FileVerbs path; use fileverbs:bearer, fileverbs:secret-key or a FileVerbs URL",
@@ -280,11 +279,23 @@ impl Service for FileVerbs {
                     "this route issues tokens and needs no header; request fileverbs:bearer instead",
                 ))
             }
-            _ => target(if self.takes_bearer {
+            _ => Ok(target(if self.takes_bearer {
                 ResourceKind::Bearer
             } else {
                 ResourceKind::Key
-            }),
+            })),
+        }
+    }
+
+    fn short_forms(&self) -> &[&str] {
+        &["bearer", "secret-key"]
+    }
+
+    fn classify_short_form<'a>(&self, path: &'a str, query: Option<&str>) -> Option<Target<'a>> {
+        match (path, query) {
+            ("bearer", None) => Some(target(ResourceKind::Bearer)),
+            ("secret-key", None) => Some(target(ResourceKind::Key)),
+            _ => None,
         }
     }
 
@@ -445,8 +456,8 @@ mod tests {
     #[test]
     fn every_route_has_its_header() {
         let rows = [
-            ("bearer", ResourceKind::Bearer, ResourceKind::Bearer),
-            ("secret-key", ResourceKind::Key, ResourceKind::Key),
+            ("bearer", ResourceKind::Bearer, ResourceKind::Key),
+            ("secret-key", ResourceKind::Bearer, ResourceKind::Key),
             (
                 "fileuploads/upload",
                 ResourceKind::Bearer,
@@ -493,6 +504,30 @@ mod tests {
                 ErrorKind::UnknownService,
                 "{path}"
             );
+        }
+    }
+
+    #[test]
+    fn a_short_form_names_its_credential_whichever_is_configured() {
+        for takes_bearer in [true, false] {
+            let kind = |path, query| {
+                let target = fileverbs(takes_bearer).classify_short_form(path, query)?;
+                Some(target.resource_kind)
+            };
+            assert_eq!(kind("bearer", None), Some(ResourceKind::Bearer));
+            assert_eq!(kind("secret-key", None), Some(ResourceKind::Key));
+            for (path, query) in [
+                ("beerer", None),
+                ("Bearer", None),
+                ("bearer/", None),
+                ("bearer", Some("")),
+                ("secret-key", Some("x=y")),
+                ("fileuploads", None),
+                ("accounts/access-token", None),
+                ("", None),
+            ] {
+                assert_eq!(kind(path, query), None, "{path}");
+            }
         }
     }
 

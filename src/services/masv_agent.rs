@@ -17,6 +17,14 @@ use crate::services::response;
 
 const NAME: &str = "the MASV Agent";
 
+/// The only resource of the MASV Agent.
+const SESSION: Target<'_> = Target {
+    resource_kind: ResourceKind::Session,
+    id: "",
+    required: RequiredAccess::Only(Access::Full),
+    parent: None,
+};
+
 /// The MASV Agent, for one account.
 pub struct MasvAgent {
     base: BaseUrl,
@@ -159,12 +167,15 @@ impl Service for MasvAgent {
                 "the path is empty; request agent:session",
             ));
         }
-        Ok(Target {
-            resource_kind: ResourceKind::Session,
-            id: "",
-            required: RequiredAccess::Only(Access::Full),
-            parent: None,
-        })
+        Ok(SESSION)
+    }
+
+    fn short_forms(&self) -> &[&str] {
+        &["session"]
+    }
+
+    fn classify_short_form<'a>(&self, path: &'a str, query: Option<&str>) -> Option<Target<'a>> {
+        (path == "session" && query.is_none()).then_some(SESSION)
     }
 
     fn acquire(&self, _spec: &TokenSpec<'_>, _context: &dyn Context) -> Result<Acquired> {
@@ -296,7 +307,24 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_the_session_and_has_no_header() {
+    fn only_one_word_is_a_short_form() {
+        let kind = |path, query| {
+            let target = agent().classify_short_form(path, query)?;
+            Some(target.resource_kind)
+        };
+        assert_eq!(kind("session", None), Some(ResourceKind::Session));
+        for (path, query) in [
+            ("sesion", None),
+            ("session/", None),
+            ("session", Some("")),
+            ("login", None),
+        ] {
+            assert_eq!(kind(path, query), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_path_is_the_session_and_has_no_header() {
         for path in ["session", "login", "teams", "packages/P"] {
             assert_eq!(
                 agent().classify(path).unwrap().resource_kind,

@@ -201,7 +201,7 @@ fn whoever_rejects_every_good_token_of_the_user_causes_no_login() {
 
 /// The resource of a route that the user's token opens.
 fn route(number: usize) -> String {
-    format!("teams/T/things/{number}")
+    format!("masv:/v1/teams/T/things/{number}")
 }
 
 fn reject(timed: &TimedSession, resource: &str, value: &str) {
@@ -252,7 +252,7 @@ fn a_thousand_forbidden_routes_stop_nobody_else() {
     let timed = TimedSession::new();
     let token = timed.token("user").unwrap();
     let neighbours = |number: usize| {
-        for other in [format!("teams/T/fine/{number}"), "user".to_owned()] {
+        for other in [format!("masv:/v1/teams/T/fine/{number}"), "user".to_owned()] {
             assert_eq!(timed.token(&other).unwrap().value(), token.value());
             assert!(timed.peek(&other).is_ok());
             assert!(timed.session.cached(&Request::new(&*other)).is_ok());
@@ -278,7 +278,7 @@ fn a_thousand_forbidden_routes_stop_nobody_else() {
     // Where the service can't be asked, the token is replaced now and then, but stays good.
     let begun_s = timed.now_s();
     for number in 0..1000 {
-        let resource = format!("fileverbs:jobrequests/{number}");
+        let resource = format!("fileverbs:/api/v1/jobrequests/{number}");
         if let Ok(token) = timed.token(&resource) {
             reject(&timed, &resource, token.value());
         }
@@ -300,9 +300,9 @@ fn a_token_is_not_handed_out_again_for_the_resource_that_rejected_it() {
     let url = |path: &str| format!("{}/v1/{path}", timed.sandbox().masv_url());
     reject(&timed, &url("things/1?page=2"), token.value());
     for same in [
-        "things/1",
-        "masv:things/1",
-        "things/1?page=3",
+        "masv:/v1/things/1",
+        "masv:/v1.1/things/1",
+        "masv:/v1/things/1?page=3",
         &url("things/1"),
         &url("things/1").replace("http", "HTTP"),
     ] {
@@ -315,13 +315,13 @@ fn a_token_is_not_handed_out_again_for_the_resource_that_rejected_it() {
         let cached = timed.session.cached(&Request::new(same));
         assert_eq!(cached.unwrap_err().kind, ErrorKind::NotCached, "{same}");
     }
-    for other in ["things/3", "things/2", "user"] {
+    for other in ["masv:/v1/things/3", "masv:/v1/things/2", "user"] {
         assert_eq!(timed.token(other).unwrap().value(), token.value());
         assert!(timed.peek(other).is_ok(), "{other}");
     }
     // The next token may open it.
     timed.session.masv_login(None, None).unwrap();
-    assert!(timed.token("things/1").is_ok());
+    assert!(timed.token("masv:/v1/things/1").is_ok());
 }
 
 #[test]
@@ -356,18 +356,18 @@ fn an_answer_that_says_nothing_counts_like_none() {
             .fault(Fault::status(status).path("/v1/teams").forever());
         let logins = |expected| assert_eq!(timed.sandbox().count("login"), expected, "{status}");
         let first = timed.token("user").unwrap();
-        reject(&timed, "things/1", first.value());
-        let second = timed.token("things/1").unwrap();
+        reject(&timed, "masv:/v1/things/1", first.value());
+        let second = timed.token("masv:/v1/things/1").unwrap();
         logins(2);
-        reject(&timed, "things/1", second.value());
+        reject(&timed, "masv:/v1/things/1", second.value());
         assert_eq!(
-            timed.token("things/1").unwrap_err(),
+            timed.token("masv:/v1/things/1").unwrap_err(),
             ErrorKind::BadCredentials
         );
         assert_eq!(timed.token("user").unwrap().value(), second.value());
         logins(2);
         timed.pass_s(10);
-        assert!(timed.token("things/1").is_ok(), "{status}");
+        assert!(timed.token("masv:/v1/things/1").is_ok(), "{status}");
         logins(3);
     }
 }
@@ -381,14 +381,14 @@ fn a_reject_after_a_login_by_hand_stops_nobody_else() {
     };
     let token = login(made::PASSWORD).unwrap();
     let neighbours = || {
-        for other in ["user", "things/2"] {
+        for other in ["user", "masv:/v1/things/2"] {
             assert_eq!(timed.token(other).unwrap().value(), token.value());
             assert!(timed.peek(other).is_ok());
         }
     };
-    reject(&timed, "things/1", token.value());
+    reject(&timed, "masv:/v1/things/1", token.value());
     assert_eq!(
-        timed.token("things/1").unwrap_err(),
+        timed.token("masv:/v1/things/1").unwrap_err(),
         ErrorKind::InsufficientAccess
     );
     neighbours();
@@ -397,7 +397,7 @@ fn a_reject_after_a_login_by_hand_stops_nobody_else() {
     timed.sandbox().reject_token(token.value());
     for _ in 0..3 {
         assert_eq!(
-            timed.token("things/1").unwrap_err(),
+            timed.token("masv:/v1/things/1").unwrap_err(),
             ErrorKind::LoginRequired
         );
         neighbours();
@@ -410,7 +410,7 @@ fn a_reject_without_a_resource_counts_until_the_service_accepts_the_token() {
     let timed = TimedSession::new();
     let token = timed.token("user").unwrap();
     timed.session.reject(&token).unwrap();
-    for resource in ["user", "things/1"] {
+    for resource in ["user", "masv:/v1/things/1"] {
         assert_eq!(
             timed.token(resource).unwrap_err(),
             ErrorKind::InsufficientAccess

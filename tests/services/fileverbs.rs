@@ -300,7 +300,7 @@ fn the_secret_key_is_a_header_and_the_bearer_goes_before_it_where_both_keys_are_
     one.reject(&one.secret_key().unwrap()).unwrap();
     assert!(failure(one.secret_key(), k::KEYFERRY_E_BAD_CREDENTIALS).retry_after_ms > 0);
     failure(
-        both.token("fileverbs:accounts/access-token"),
+        both.token("fileverbs:/api/v1/accounts/access-token"),
         k::KEYFERRY_E_NO_HEADER,
     );
     check_requests(&sandbox);

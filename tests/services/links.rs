@@ -34,13 +34,13 @@ fn a_link_gives_a_read_token_that_serves_its_package_from_then_on() {
     assert_eq!(token.details()["package_id"], c::PACKAGE_ID);
     assert!(token.expires_unix_s() < KEYFERRY_NO_EXPIRY);
     call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
-    for resource in [download(), link(c::LINK_ID, c::LINK_SECRET)] {
-        let resource = resource
-            .strip_prefix("/v1/")
-            .unwrap_or(&resource)
-            .to_owned();
+    let link = link(c::LINK_ID, c::LINK_SECRET);
+    for (resource, path) in [
+        (format!("masv:{}", download()), download()),
+        (link.clone(), format!("/v1/{link}")),
+    ] {
         assert_eq!(session.token(&resource).unwrap().value(), token.value());
-        let url = format!("{}/v1/{resource}", sandbox.masv_url());
+        let url = format!("{}{path}", sandbox.masv_url());
         assert_eq!(session.token(&url).unwrap().value(), token.value());
         assert_eq!(
             session.cached(&Request::new(&url)).unwrap().generation(),

@@ -19,5 +19,6 @@ mod resource_paths;
 mod routes;
 mod rows;
 mod secret_leaks;
+mod short_forms;
 mod table;
 mod throttle;

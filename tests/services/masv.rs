@@ -162,7 +162,10 @@ fn user_routes_take_the_key_and_the_routes_that_refuse_it_the_login() {
         failure(session.token(&at(path)), k::KEYFERRY_E_NO_HEADER);
     }
     let keyed = with_key(&sandbox).open();
-    let error = failure(keyed.token("users/U"), k::KEYFERRY_E_LOGIN_REQUIRED);
+    let error = failure(
+        keyed.token("masv:/v1/users/U"),
+        k::KEYFERRY_E_LOGIN_REQUIRED,
+    );
     assert!(error.message.contains("masv_login"), "{error:?}");
     assert_eq!(sandbox.count("key_refused"), 0);
     check_requests(&sandbox);

@@ -13,7 +13,7 @@ use keyferry_testing::c_api::{Config, Request, Session};
 
 const HOST: &str = "api.massive.app";
 
-fn session(masv: &str) -> Session {
+pub(crate) fn session(masv: &str) -> Session {
     secret_leaks::watch_log();
     let config = Config::new()
         .set("masv.url", masv)
@@ -293,7 +293,7 @@ fn the_exact_origin_gets_its_token_however_it_is_written() {
 }
 
 /// Nothing is handed out for a resource, by any of the doors.
-fn assert_refused(session: &Session, resource: &str) {
+pub(crate) fn assert_refused(session: &Session, resource: &str) {
     let Err(error) = session.token(resource) else {
         panic!("a token for {resource:?}")
     };
@@ -321,13 +321,23 @@ fn assert_refused(session: &Session, resource: &str) {
         Err(error.status),
         "{resource:?}"
     );
+    assert_eq!(
+        session
+            .reject_value(resource, c::API_KEY)
+            .map_err(|error| error.status),
+        Err(error.status),
+        "{resource:?}"
+    );
     match Request::read(resource) {
         Err(read) => assert_eq!(read.status, k::KEYFERRY_E_INVALID_RESOURCE, "{resource:?}"),
-        Ok(request) => assert_eq!(
-            session.cached(&request).unwrap_err().status,
-            error.status,
-            "{resource:?}"
-        ),
+        Ok(request) => {
+            for outcome in [session.cached(&request), session.token_for(&request)] {
+                let Err(other) = outcome else {
+                    panic!("a token for {resource:?}")
+                };
+                assert_eq!(other.status, error.status, "{resource:?}");
+            }
+        }
     }
 }
 

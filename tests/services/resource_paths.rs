@@ -129,8 +129,10 @@ fn resource() -> impl Strategy<Value = String> {
         .chain([
             "",
             "",
-            "",
             "masv:",
+            "masv:/v1/",
+            "masv:/v1.1/",
+            "fileverbs:/api/v1/",
             "HTTPS://API.massive.app",
             "https://api.massive.app:443",
         ])
@@ -151,7 +153,7 @@ fn resource() -> impl Strategy<Value = String> {
         prop::collection::vec(fragment(), 0..7),
     )
         .prop_map(|(base, middle, rest)| {
-            let middle = if base.is_empty() || base.ends_with(':') {
+            let middle = if base.is_empty() || base.ends_with([':', '/']) {
                 ""
             } else {
                 middle

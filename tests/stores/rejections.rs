@@ -93,8 +93,8 @@ fn a_reject_removes_nothing_and_no_process_gets_the_token_for_that_resource() {
     let harness = new_harness();
     let (first, second) = (harness.session(), harness.session());
     for (resource, other) in [
-        ("things/1", "things/2"),
-        (BEARER, "fileverbs:jobrequests/1"),
+        ("masv:/v1/things/1", "masv:/v1/things/2"),
+        (BEARER, "fileverbs:/api/v1/jobrequests/1"),
     ] {
         let token = first.token(resource).unwrap();
         second.token(resource).unwrap();
@@ -129,12 +129,16 @@ fn a_record_has_the_last_64_resources() {
     let session = harness.session();
     let token = session.token("user").unwrap();
     for number in 0..65 {
-        reject(&session, &format!("things/{number}"), token.value());
+        reject(
+            &session,
+            &format!("masv:/v1/things/{number}"),
+            token.value(),
+        );
     }
     let is_open = |number: u32| {
         harness
             .session()
-            .token(&format!("things/{number}"))
+            .token(&format!("masv:/v1/things/{number}"))
             .is_ok_and(|other| other.value() == token.value())
     };
     assert!(is_open(0));
@@ -187,15 +191,21 @@ fn a_reject_of_a_login_by_hand_is_noticed_by_nobody_else() {
             assert_eq!(other.token("user").unwrap().value(), token.value());
         }
     };
-    reject(&first, "things/1", token.value());
+    reject(&first, "masv:/v1/things/1", token.value());
     for asker in [&first, &session()] {
-        assert_eq!(error_of(asker, "things/1"), ErrorKind::InsufficientAccess);
+        assert_eq!(
+            error_of(asker, "masv:/v1/things/1"),
+            ErrorKind::InsufficientAccess
+        );
     }
     nobody_else_notices();
     harness.pass_s(10);
     harness.sandbox().reject_token(token.value());
     for asker in [&first, &session()] {
-        assert_eq!(error_of(asker, "things/1"), ErrorKind::LoginRequired);
+        assert_eq!(
+            error_of(asker, "masv:/v1/things/1"),
+            ErrorKind::LoginRequired
+        );
     }
     nobody_else_notices();
     assert_eq!(harness.sandbox().count("login"), 1);
@@ -234,7 +244,10 @@ fn a_pause_after_a_rejection_goes_on_in_the_next_process() {
             "{pause_s}"
         );
         assert!(
-            harness.session().token("fileverbs:jobrequests/1").is_ok(),
+            harness
+                .session()
+                .token("fileverbs:/api/v1/jobrequests/1")
+                .is_ok(),
             "{pause_s}"
         );
         harness.pass_s(1);

@@ -336,7 +336,7 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
         None,
         "it was rejected for this resource"
     );
-    let other = format!("{package}/files");
+    let other = format!("masv:/v1/{package}/files");
     assert!(stored(&Request::new(other)).is_some(), "and for no other");
 }
 

@@ -42,7 +42,7 @@ export const KEYFERRY_E_NULL_ARGUMENT = 101;
 export const KEYFERRY_E_NOT_UTF8 = 102;
 /** A value is empty, too long or out of range, or contains CR, LF, NUL or another control character. */
 export const KEYFERRY_E_INVALID_VALUE = 103;
-/** The resource is malformed. */
+/** The resource is malformed, or a misspelt short form. */
 export const KEYFERRY_E_INVALID_RESOURCE = 104;
 /** The resource belongs to no configured service. */
 export const KEYFERRY_E_UNKNOWN_SERVICE = 105;

@@ -53,11 +53,16 @@ export class Session {
     return line;
   }
 
-  /** Returns the cached header line, converted by `convert`, if a fresh one is cached. */
+  /**
+   * Returns the cached header line, converted by `convert`, if a fresh one is cached.
+   *
+   * `peek` returns a status without a message, so another lookup in the cache throws the error.
+   */
   #line(resource, convert) {
     const status = peek(this.#native.address, text(resource), lineAddress, LINE_BYTES, outParams.out);
     if (status === abi.KEYFERRY_OK) return convert(outParams.result);
     if (status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
+    if (status !== abi.KEYFERRY_E_MULTIPLE_HEADERS) this.#callWithRequest(cachedToken, resource);
     throw errorFrom(status);
   }
 

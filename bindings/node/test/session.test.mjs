@@ -263,6 +263,22 @@ test('errors say what a program and a person need', async () => {
   assert.deepEqual([throttled.httpStatus, throttled.retryAfter > 60_000], [429, true]);
 });
 
+test('a misspelt short form gets nothing, and the error has the right spelling', async () => {
+  for (const [resource, meant] of [
+    ['packges/01ABC', '`packages/01ABC`'],
+    ['fileverbs:beerer', '`fileverbs:bearer`'],
+    ['masv:foo/bar', 'packages/ID'],
+  ]) {
+    for (const ask of ['header', 'headersFor', 'headersForSync', 'tokenFor', 'tokenForSync', 'cached', 'explain', 'forget']) {
+      const error = await fails('KEYFERRY_E_INVALID_RESOURCE', () => session[ask](resource));
+      assert.ok(error.message.includes(meant), `${ask}: ${error.message}`);
+    }
+    await fails('KEYFERRY_E_INVALID_RESOURCE', () => session.adopt(resource, 'made-up'));
+    await fails('KEYFERRY_E_INVALID_RESOURCE', () => session.rejectValue(resource, 'made-up'));
+  }
+  assert.equal(await count('requests'), 0);
+});
+
 test('a text with NUL is refused, not cut', async () => {
   await session.tokenFor(pack);
   for (const ask of ['header', 'tokenFor', 'tokenForSync', 'cached', 'headersFor', 'explain', 'forget']) {

@@ -68,9 +68,10 @@ class InvalidValue(Error, ValueError):
 
 
 class InvalidResource(Error, ValueError):
-    """The resource is invalid.
+    """The resource is malformed, or a misspelt short form.
 
-    Use `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL.
+    The message has the nearest short form. Otherwise use `user`, `packages/ID`,
+    `links/ID?secret=S` or an https URL.
     """
 
     status = _abi.KEYFERRY_E_INVALID_RESOURCE

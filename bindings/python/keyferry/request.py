@@ -44,9 +44,12 @@ class Request:
 
     Any thread may use it repeatedly and cancel it.
 
-    `resource` is a URL of a service, `SERVICE:PATH`, or the path of a MASV resource: `user`,
-    `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. A request
-    belongs to the process that created it. In a forked child it raises `Forked`.
+    `resource` is a URL of a service, a link copied from `get.massive.io`, or exactly one of the
+    short forms `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`,
+    `links/ID?secret=S`, `fileverbs:bearer`, `fileverbs:secret-key` and `agent:session`.
+    `SERVICE:/PATH` is the URL of PATH at a service, and `PLUGIN:PATH` a route of a plugin.
+
+    A request belongs to the process that created it. In a forked child it raises `Forked`.
     """
 
     __slots__ = ("_account", "_address", "_is_cancelled", "_key", "_numbers", "_password", "_process", "_waiters")

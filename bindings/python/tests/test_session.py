@@ -1,5 +1,6 @@
 """Sessions, tokens, requests and configurations: each does what its docstring says."""
 
+import asyncio
 import copy
 import datetime
 import gc
@@ -73,6 +74,17 @@ class Headers(Case):
         self.fails(keyferry.InvalidResource, self.session.header, "https://me:word@example.com/")
         self.fails(TypeError, self.session.header, None)
         self.fails(TypeError, self.session.header, FILES.encode())
+
+    def test_a_misspelt_short_form_gets_nothing(self):
+        for resource, meant in (("packges/01ABC", "`packages/01ABC`"), ("fileverbs:beerer", "`fileverbs:bearer`"), ("masv:foo/bar", "packages/ID")):
+            calls = [getattr(self.session, name) for name in ("header", "headers", "token_for", "cached", "explain", "forget")]
+            calls.append(lambda resource: self.session.token_for(keyferry.Request(resource)))
+            calls.append(lambda resource: self.session.adopt(resource, "made-up"))
+            calls.append(lambda resource: self.session.reject_value(resource, "made-up"))
+            calls.append(lambda resource: asyncio.run(self.session.aheaders(resource)))
+            for call in calls:
+                self.assertIn(meant, str(self.fails(keyferry.InvalidResource, call, resource)), resource)
+        self.assertEqual(count("requests"), 0)
 
     def test_the_default_session_is_opened_from_the_environment(self):
         program = "import keyferry, sys; print(keyferry.header(sys.argv[1])[0], keyferry.token_for(sys.argv[1]).kind, end='')"

@@ -62,6 +62,14 @@ impl Service for Masv {
         routes::classify(path, self.has_api_key)
     }
 
+    fn short_forms(&self) -> &[&str] {
+        routes::SHORT_FORMS
+    }
+
+    fn classify_short_form<'a>(&self, path: &'a str, query: Option<&str>) -> Option<Target<'a>> {
+        routes::classify_short_form(path, query, self.has_api_key)
+    }
+
     fn classify_page<'a>(&self, url: &'a Url) -> Option<Target<'a>> {
         routes::classify_page(url)
     }

@@ -20,7 +20,58 @@ const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
 /// host.
 const MISSING_SCHEME: &str = "the path looks like a URL without its scheme; add https://, or use only the part after the version";
 
-/// Returns the resource that a path names. `has_api_key` is whether an API key is configured.
+/// The short forms, as the documentation writes them.
+pub(super) const SHORT_FORMS: &[&str] = &[
+    "user",
+    "packages/ID",
+    "packages/ID/transfers/ID",
+    "transfers/ID",
+    "links/ID?secret=SECRET",
+];
+
+/// Returns the resource that a short form names. Unlike [`classify`], this accepts only
+/// [`SHORT_FORMS`].
+///
+/// Rationale: in an earlier version, short forms were classified like the paths of URLs. Most unknown
+/// paths of URLs get the user's header, so a typo such as `packges/ID` printed the user's token.
+pub(super) fn classify_short_form<'a>(
+    path: &'a str,
+    query: Option<&str>,
+    has_api_key: bool,
+) -> Option<Target<'a>> {
+    let Some((word, rest)) = split_at_slash(path) else {
+        return (path == "user" && query.is_none()).then(|| user_or_key(has_api_key));
+    };
+    match (word, query) {
+        ("transfers", None) => is_segment(rest).then(|| transfer(rest, None)),
+        ("packages", None) => package_short_form(rest),
+        ("links", Some(query)) => (is_segment(rest) && has_only_secret(query)).then(|| link(rest)),
+        _ => None,
+    }
+}
+
+/// Returns the resource that `packages/` and `rest` name, if `rest` is `ID` or `ID/transfers/ID`.
+fn package_short_form(rest: &str) -> Option<Target<'_>> {
+    let Some((id, below)) = split_at_slash(rest) else {
+        return (!rest.is_empty()).then(|| managed_package(rest));
+    };
+    let transfer_id = below.strip_prefix("transfers/")?;
+    (!id.is_empty() && is_segment(transfer_id)).then(|| transfer(transfer_id, Some(id)))
+}
+
+/// Returns whether a query is `secret=SECRET` and nothing else.
+fn has_only_secret(query: &str) -> bool {
+    query
+        .strip_prefix("secret=")
+        .is_some_and(|secret| !secret.is_empty() && !secret.contains('&'))
+}
+
+/// Returns whether a string is one segment of a path.
+fn is_segment(text: &str) -> bool {
+    !text.is_empty() && position(text.as_bytes(), b'/').is_none()
+}
+
+/// Returns the resource that the path of a URL names. `has_api_key` is whether an API key is configured.
 pub(super) fn classify(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     if let Some(rest) = path.strip_prefix("packages/") {
         return package(rest);
@@ -64,17 +115,22 @@ fn package(rest: &str) -> Result<Target<'_>> {
             return Ok(transfer(transfer_id, Some(id)));
         }
     }
-    let required = if is_download(below) {
-        RequiredAccess::Only(Access::Read)
-    } else {
-        RequiredAccess::ManageElseWrite
-    };
-    Ok(Target {
+    if is_download(below) {
+        return Ok(Target {
+            required: RequiredAccess::Only(Access::Read),
+            ..managed_package(id)
+        });
+    }
+    Ok(managed_package(id))
+}
+
+fn managed_package(id: &str) -> Target<'_> {
+    Target {
         resource_kind: ResourceKind::Package,
         id,
-        required,
+        required: RequiredAccess::ManageElseWrite,
         parent: None,
-    })
+    }
 }
 
 /// Returns whether the part after the package ID is `files/ID/download`.
@@ -110,16 +166,7 @@ fn link(id: &str) -> Target<'_> {
 /// would be the wrong one for it. A longer unknown path is probably a new route that this table
 /// does not have yet. New routes usually take the user's header.
 fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
-    let user_or_key = Target {
-        resource_kind: if has_api_key {
-            ResourceKind::Key
-        } else {
-            ResourceKind::User
-        },
-        id: "",
-        required: RequiredAccess::Only(Access::Full),
-        parent: None,
-    };
+    let user_or_key = user_or_key(has_api_key);
     let user_login = Target {
         resource_kind: ResourceKind::User,
         ..user_or_key
@@ -157,6 +204,19 @@ fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     }
 }
 
+fn user_or_key(has_api_key: bool) -> Target<'static> {
+    Target {
+        resource_kind: if has_api_key {
+            ResourceKind::Key
+        } else {
+            ResourceKind::User
+        },
+        id: "",
+        required: RequiredAccess::Only(Access::Full),
+        parent: None,
+    }
+}
+
 fn unknown_path(message: &'static str) -> Result<Target<'static>> {
     Err(Error::new(ErrorKind::UnknownService, message))
 }
@@ -168,7 +228,13 @@ fn no_header(message: &'static str) -> Result<Target<'static>> {
 /// Returns the first segment, and the rest after its slash.
 #[inline]
 fn split_segment(path: &str) -> (&str, &str) {
-    position(path.as_bytes(), b'/').map_or((path, ""), |at| (&path[..at], &path[at + 1..]))
+    split_at_slash(path).unwrap_or((path, ""))
+}
+
+/// Splits a path at its first slash, if it has one.
+#[inline]
+fn split_at_slash(path: &str) -> Option<(&str, &str)> {
+    position(path.as_bytes(), b'/').map(|at| (&path[..at], &path[at + 1..]))
 }
 
 #[cfg(test)]
@@ -329,6 +395,56 @@ mod tests {
                 (expected, *id),
                 "{path} without an API key"
             );
+        }
+    }
+
+    #[test]
+    fn a_short_form_names_what_the_same_path_of_a_url_names() {
+        for (form, query) in [
+            ("user", None),
+            ("packages/P", None),
+            ("packages/P/transfers/X", None),
+            ("transfers/X", None),
+            ("links/L", Some("secret=S")),
+        ] {
+            for has_api_key in [true, false] {
+                assert_eq!(
+                    classify_short_form(form, query, has_api_key),
+                    classify(form, has_api_key).ok(),
+                    "{form}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn most_paths_of_urls_are_no_short_forms() {
+        let short_forms: Vec<_> = ROUTES
+            .iter()
+            .map(|(path, ..)| *path)
+            .filter(|path| classify_short_form(path, None, true).is_some())
+            .collect();
+        let documented = [
+            "user",
+            "packages/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "packages/P/transfers/X",
+            "transfers/X",
+        ];
+        assert_eq!(short_forms, documented);
+        for (path, query) in [
+            ("user", Some("")),
+            ("packages/P", Some("secret=S")),
+            ("transfers/X", Some("x=y")),
+            ("packages/P/transfers/X", Some("")),
+            ("links/L", Some("")),
+            ("links/L", Some("secret=")),
+            ("links/L", Some("secret=S&x=y")),
+            ("links/L", Some("x=secret=S")),
+            ("links/", Some("secret=S")),
+            ("packges/P", None),
+            ("Packages/P", None),
+        ] {
+            assert_eq!(classify_short_form(path, query, true), None, "{path}");
         }
     }
 

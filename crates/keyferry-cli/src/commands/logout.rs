@@ -153,7 +153,7 @@ fn forget_each(
         session.forget(Some(&token.resource))?;
     }
     for (name, resource) in [
-        ("masv", "masv:users/self"),
+        ("masv", "masv:/v1/users/self"),
         ("masv", "masv:user"),
         ("fileverbs", "fileverbs:bearer"),
     ] {

@@ -22,9 +22,11 @@ use keyferry::session::Session;
 pub struct PrintOptions {
     /// URL that the request will be sent to, or a short form
     ///
-    /// Short forms: `user`, `packages/ID`, `links/ID?secret=SECRET`, `transfers/ID`,
-    /// `fileverbs:bearer`, `fileverbs:secret-key`. With `-`, keyferry reads the URL from standard
-    /// input, which keeps a link's secret out of the command line.
+    /// Short forms: `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`,
+    /// `links/ID?secret=SECRET`, `fileverbs:bearer`, `fileverbs:secret-key`, and `PLUGIN:PATH`.
+    /// Write any other path as a URL, or as `SERVICE:/PATH`, such as `masv:/v1/teams`. With `-`,
+    /// keyferry reads the URL from standard input, which keeps a link's secret out of the command
+    /// line.
     pub resource: String,
     /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]

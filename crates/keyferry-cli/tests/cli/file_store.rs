@@ -171,7 +171,7 @@ fn trap_10_a_reject_by_git_ends_exactly_the_token_that_it_names() {
         first,
         "it goes on serving others than git"
     );
-    let second = token(&harness, "fileverbs:git");
+    let second = token(&harness, "fileverbs:/api/v1/git");
     assert_ne!(second, first);
     reject(&first);
     assert_eq!(token(&harness, "fileverbs:bearer"), second);

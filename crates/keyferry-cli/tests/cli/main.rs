@@ -18,6 +18,7 @@ mod login;
 mod other_home;
 mod programs;
 mod secret_leaks;
+mod short_forms;
 mod startup;
 mod status;
 #[cfg(target_os = "linux")]

@@ -104,7 +104,7 @@ fn command_cases(harness: &Harness) -> Vec<CommandCase> {
         &link,
         &package,
         "user\n",
-        "masv:users/self\n",
+        "masv:/v1/users/self\n",
         "fileverbs:bearer\n",
         "fileverbs:secret-key\n",
     ] {

@@ -43,7 +43,7 @@ fn commands(harness: &Harness) -> Vec<(&'static str, Vec<String>, String)> {
         &["agent"],
         &["agent", "--json"],
         &["agent", "sign-in"],
-        &["header", "masv:users/self"],
+        &["header", "masv:/v1/users/self"],
         &["curl", &package],
         &["token", "fileverbs:bearer"],
         &["status"],

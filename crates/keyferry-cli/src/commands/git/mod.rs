@@ -28,7 +28,7 @@ use keyferry::session::Session;
 /// The header whose token the caller may have fetched itself.
 const ADOPTED_HEADER: &str = "X-Package-Token";
 /// The resource to use for a service if the request contains no path.
-const HOST_RESOURCES: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
+const HOST_RESOURCES: &[(&str, &str)] = &[("fileverbs", "fileverbs:/api/v1/git")];
 
 /// The arguments of `keyferry git`.
 #[derive(Args)]
