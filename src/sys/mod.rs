@@ -13,6 +13,7 @@ pub mod keyutils;
 pub mod private_file;
 #[cfg(target_os = "linux")]
 pub mod private_keyring;
+pub mod privilege;
 pub mod process;
 pub mod signals;
 pub mod sync;

@@ -16,6 +16,8 @@ pub mod kernel_keyrings;
 pub mod own_process;
 pub mod planted_faults;
 pub mod plugins;
+#[cfg(target_os = "linux")]
+pub mod privilege;
 mod program_output;
 pub mod secrets;
 pub mod settings;
