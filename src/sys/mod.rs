@@ -10,6 +10,7 @@ pub mod fork;
 #[cfg(target_os = "linux")]
 mod keyctl;
 pub mod keyutils;
+pub mod owner;
 pub mod private_file;
 #[cfg(target_os = "linux")]
 pub mod private_keyring;

@@ -23,3 +23,5 @@ pub mod secrets;
 pub mod settings;
 pub mod skip;
 mod test_programs;
+#[cfg(target_os = "linux")]
+pub mod user_namespace;
