@@ -29,12 +29,15 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// Returns the owner for the ID that the kernel reports.
+    /// Returns the owner for the ID that the kernel reports. Reads nothing for the files of root and
+    /// of an ordinary user.
     pub fn of(id: u32) -> Self {
-        if id == ROOT || id != overflow_id() {
-            return Self::without_namespace(id, user_id());
+        let user = user_id();
+        let is_usual = id == ROOT || id == user && id != DEFAULT_OVERFLOW_ID;
+        if is_usual || id != overflow_id() {
+            return Self::without_namespace(id, user);
         }
-        Self::classify(id, user_id(), IdMap::read().as_ref())
+        Self::classify(id, user, IdMap::read().as_ref())
     }
 
     fn without_namespace(id: u32, user: u32) -> Self {
