@@ -87,9 +87,10 @@ pub(super) fn config_with_roots(options: &Options) -> Result<ClientConfig> {
         Verifier::new_with_extra_roots(extra_roots, crypto_provider())
             .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
     };
+    let verifier = verifier.map_err(unusable)?;
     let mut config = config_builder()?
         .dangerous()
-        .with_custom_certificate_verifier(verifier.map_err(unusable)?)
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
