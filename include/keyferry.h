@@ -158,6 +158,8 @@ typedef struct keyferry_request keyferry_request;
  *
  * NULL stands for the default session. The first call that uses the default session opens it from
  * the user's configuration. keyferry never frees it. A forked child opens its own default session.
+ * A process with raised privilege (setuid, setgid, file capabilities) has no default session: calls
+ * that need it return KEYFERRY_E_CONFIG.
  */
 typedef struct keyferry_session keyferry_session;
 
@@ -538,6 +540,9 @@ keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error
  * Loads a configuration from a file and from the environment. An environment variable overrides
  * the file.
  *
+ * In a process with raised privilege (setuid, setgid, file capabilities), this function loads only
+ * a file that `path` names, and reads no environment variable.
+ *
  * @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory; that
  *                    file need not exist. Borrowed.
  * @param config_out  receives the configuration
@@ -546,7 +551,8 @@ keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL;
  *          KEYFERRY_E_NOT_UTF8 if `path` is not UTF-8;
  *          KEYFERRY_E_CONFIG if the configuration cannot be read or is invalid: the error message
- *            names the file, the key and the line;
+ *            names the file, the key and the line; or if `path` is NULL and the process has raised
+ *            privilege: the error message names AT_SECURE;
  *          KEYFERRY_E_UNSAFE_FILE if the file contains secrets and other users can read or change
  *            it: the error message gives the `chmod` command
  * Owner:   the caller frees the configuration with `keyferry_config_free`
@@ -901,7 +907,9 @@ void keyferry_token_free(keyferry_token *token);
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `session_out` is NULL;
  *          KEYFERRY_E_CONFIG or KEYFERRY_E_UNSAFE_FILE if the configuration cannot be used: the
- *            error message names the key;
+ *            error message names the key. KEYFERRY_E_CONFIG also if the process has raised
+ *            privilege (setuid, setgid, file capabilities) and `config` is NULL or has settings
+ *            that such a process cannot use: the error message names AT_SECURE;
  *          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
  * Owner:   the caller frees the session with `keyferry_session_free`
  * Threads: [any]

@@ -577,7 +577,7 @@ fn a_proxy_to_the_cloud_gets_host_and_port_alone() {
     let (port, seen) = peer_that_sends("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
     let transport = Transport::new(Options {
         proxy: Proxy::from_setting(Some(&format!("http://localhost:{port}"))),
-        ca_file: None,
+        ..Options::default()
     });
     let failure = send_within(
         &transport,

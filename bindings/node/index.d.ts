@@ -78,7 +78,8 @@ export interface WaitOptions extends TokenOptions {
 /**
  * The configuration of a session.
  *
- * Without `file` and `settings`, the user's `config.toml` and the environment are used.
+ * Without `file` and `settings`, the user's `config.toml` and the environment are used. A process with
+ * raised privilege (setuid, setgid, file capabilities) cannot use them: it needs `file`.
  */
 export interface SessionOptions {
   /**

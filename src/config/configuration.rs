@@ -11,6 +11,7 @@ use super::entry::{Entry, Setting, checked_literal};
 use super::environment::{self, Environment};
 use super::file;
 use super::layer::Layer;
+use super::privilege;
 use super::profile::{self, Profile};
 use super::settings::{self, PROFILE_KEY, SETTINGS, SettingDefinition};
 use super::value::check_text;
@@ -66,14 +67,15 @@ impl Config {
     /// that is an absolute path, else in `$HOME/.config`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the file or a variable is invalid, naming source, key and remedy;
+    /// [`ErrorKind::Config`] if the file or a variable is invalid, naming source, key and remedy, or
+    /// if there is no path and the process has raised privilege;
     /// [`ErrorKind::UnsafeFile`] if other users can read or change the file, with the `chmod`
     /// command that fixes this.
     #[doc(hidden)]
     pub fn load(path: Option<&Path>, environment: Environment) -> Result<Self> {
         let mut config = Self {
             environment: Arc::clone(&environment),
-            is_standalone: false,
+            is_standalone: !privilege::trusts_environment(),
             ..Self::new()
         };
         match path {
@@ -90,6 +92,7 @@ impl Config {
                     _ => error,
                 })?,
             None => {
+                privilege::check_user_configuration()?;
                 let loaded = user_file(&environment).map_or(Ok(()), |path| {
                     file::read(&path).map(|settings| config.insert_file(settings))
                 });
@@ -110,10 +113,20 @@ impl Config {
     }
 
     /// Returns whether the configuration was created by [`Config::new`] and reads neither a file
-    /// nor the environment. Its store is then `memory`, unless `store` is set.
+    /// nor the environment, or the process has raised privilege. Its store is then `memory`, unless
+    /// `store` is set.
     #[doc(hidden)]
     pub fn is_standalone(&self) -> bool {
         self.is_standalone
+    }
+
+    /// Checks that this process may use all settings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the process has raised privilege and a setting needs a plugin, a
+    /// program, a keyring, the environment or a store on disk.
+    pub(crate) fn check_privilege(&self) -> Result<()> {
+        privilege::check_entries(&self.entries)
     }
 
     /// Sets a literal value. `key` is a key such as `masv.team`, or `profile.NAME.masv.team` for

@@ -79,11 +79,15 @@ impl Entry {
         } else {
             None
         };
-        let key = self.account.as_ref().map_or_else(
+        settings::unknown_key(file, &self.full_key())
+    }
+
+    /// Returns the key, with the account in front of it if the setting belongs to a profile.
+    pub(super) fn full_key(&self) -> String {
+        self.account.as_ref().map_or_else(
             || self.key.to_string(),
             |account| format!("profile.{account}.{}", self.key),
-        );
-        settings::unknown_key(file, &key)
+        )
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::entry::{Entry, Setting, checked_literal};
 use super::layer::Layer;
+use super::privilege::trusts_environment;
 use super::settings::SETTINGS;
 use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,8 +21,11 @@ use crate::sys::sync::Mutex;
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Returns the environment of this process. Bytes that are not UTF-8 become U+FFFD, which
-/// [`variable`] rejects.
+/// [`variable`] rejects. If the process has raised privilege, its environment is empty here.
 pub fn process_environment() -> Environment {
+    if !trusts_environment() {
+        return Arc::new(|_| None);
+    }
     Arc::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
 }
 

@@ -57,6 +57,9 @@ pub extern "C" fn keyferry_config_new(
 /// Loads a configuration from a file and from the environment. An environment variable overrides
 /// the file.
 ///
+/// In a process with raised privilege (setuid, setgid, file capabilities), this function loads only
+/// a file that `path` names, and reads no environment variable.
+///
 /// @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory; that
 ///                    file need not exist. Borrowed.
 /// @param config_out  receives the configuration
@@ -65,7 +68,8 @@ pub extern "C" fn keyferry_config_new(
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL;
 ///          KEYFERRY_E_NOT_UTF8 if `path` is not UTF-8;
 ///          KEYFERRY_E_CONFIG if the configuration cannot be read or is invalid: the error message
-///            names the file, the key and the line;
+///            names the file, the key and the line; or if `path` is NULL and the process has raised
+///            privilege: the error message names AT_SECURE;
 ///          KEYFERRY_E_UNSAFE_FILE if the file contains secrets and other users can read or change
 ///            it: the error message gives the `chmod` command
 /// Owner:   the caller frees the configuration with `keyferry_config_free`

@@ -25,6 +25,8 @@ use crate::sys::fork;
 ///
 /// NULL stands for the default session. The first call that uses the default session opens it from
 /// the user's configuration. keyferry never frees it. A forked child opens its own default session.
+/// A process with raised privilege (setuid, setgid, file capabilities) has no default session: calls
+/// that need it return KEYFERRY_E_CONFIG.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_session {
     session: Session,
@@ -61,7 +63,9 @@ fn forked_error() -> Error {
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `session_out` is NULL;
 ///          KEYFERRY_E_CONFIG or KEYFERRY_E_UNSAFE_FILE if the configuration cannot be used: the
-///            error message names the key;
+///            error message names the key. KEYFERRY_E_CONFIG also if the process has raised
+///            privilege (setuid, setgid, file capabilities) and `config` is NULL or has settings
+///            that such a process cannot use: the error message names AT_SECURE;
 ///          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
 /// Owner:   the caller frees the session with `keyferry_session_free`
 /// Threads: [any]

@@ -11,10 +11,12 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
-use crate::sys::file_facts::FileFacts;
+use crate::sys::file_facts::{self, FileFacts};
+use crate::sys::owner::{Owner, read_file_remedy};
 
 /// Opens a plugin's file if the file and every directory above it are safe: not a symbolic link,
-/// owned by this user or root, and not writable by other users.
+/// owned by this user or root, and not writable by other users. In a user namespace, they may also
+/// belong to a user outside and be on a read-only mount.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] if one of them is unsafe; [`ErrorKind::Plugin`] if the file doesn't
@@ -60,17 +62,30 @@ fn names(path: &Path) -> Option<Vec<&str>> {
     names.filter(|names| path.to_str() == Some(&format!("/{}", names.join("/"))))
 }
 
+/// Returns whether the owner of a part of the path is trusted. A part of a user outside this user
+/// namespace must be on a read-only mount: its code would run in this process.
+fn is_trusted(owner: Owner, is_read_only: impl FnOnce() -> bool) -> bool {
+    match owner {
+        Owner::UserOrRoot => true,
+        Owner::Other => false,
+        Owner::Unmapped { .. } => is_read_only(),
+    }
+}
+
 fn check_dir(plugin: &Path, path: &Path, dir: &Dir) -> Result<()> {
     let facts = dir
         .facts()
         .map_err(|error| open_error(plugin, path, &error))?;
     let path = path.display();
-    if !facts.is_owned_by_user_or_root() {
+    let owner = facts.owner();
+    if !is_trusted(owner, || dir.is_on_read_only_mount()) {
+        let remedy = match owner {
+            Owner::Unmapped { .. } => read_file_remedy(owner).to_owned(),
+            _ => format!("move the plugin, or change the owner of {path} with `chown`"),
+        };
         return Err(unsafe_file(
             plugin,
-            &format!(
-                "the directory {path} belongs to another user; move the plugin, or change the owner of {path} with `chown`"
-            ),
+            &format!("the directory {path} belongs to {}; {remedy}", owner.name()),
         ));
     }
     if facts.is_replaceable_by_others() {
@@ -90,10 +105,15 @@ fn check_file(path: &Path, file: &File) -> Result<()> {
             "it is not a regular file; use the path of the plugin's file",
         ));
     }
-    if !facts.is_owned_by_user_or_root() {
+    let owner = facts.owner();
+    if !is_trusted(owner, || file_facts::is_on_read_only_mount(file)) {
+        let remedy = match owner {
+            Owner::Unmapped { .. } => read_file_remedy(owner),
+            _ => "change its owner with `chown`",
+        };
         return Err(unsafe_file(
             path,
-            "the file belongs to another user; change its owner with `chown`",
+            &format!("the file belongs to {}; {remedy}", owner.name()),
         ));
     }
     if facts.is_writable_by_others() {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::config::{Config, Profile, process_environment};
+use crate::config::{Config, Profile, process_environment, trusts_environment};
 use crate::engine::accounts::{Accounts, BoundService, ResolvedResource};
 use crate::engine::acquisition::{self, Acquisition};
 use crate::engine::broker::Broker;
@@ -110,7 +110,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] or [`ErrorKind::UnsafeFile`] if a setting cannot be used; the message
-    /// names the setting and the remedy.
+    /// names the setting and the remedy. A process with raised privilege cannot use plugins, and
+    /// its only store is `memory`.
     pub fn open(config: Config) -> Result<Self> {
         Self::open_with(config, Options::default())
     }
@@ -118,7 +119,8 @@ impl Session {
     /// Opens a session from the user's configuration file and the environment.
     ///
     /// # Errors
-    /// Returns the errors of [`Session::open`].
+    /// Returns the errors of [`Session::open`]; [`ErrorKind::Config`] if the process has raised
+    /// privilege: its program has the setuid or setgid bit or file capabilities.
     pub fn open_user() -> Result<Self> {
         Self::open(Config::load(None, process_environment())?)
     }
@@ -142,11 +144,13 @@ impl Session {
     /// Returns the errors of [`Session::open`].
     #[doc(hidden)]
     pub fn open_with(mut config: Config, options: Options) -> Result<Self> {
+        config.check_privilege()?;
         let plugins = Plugins::load(&mut config)?;
         Self::open_over(&config, options, &plugins, |profile| {
             Box::new(Transport::new(transport::Options {
                 ca_file: profile.text("http.ca_file").map(PathBuf::from),
                 proxy: Proxy::from_setting(profile.text("http.proxy")),
+                ignores_environment: !trusts_environment(),
             }))
         })
     }
@@ -159,6 +163,7 @@ impl Session {
     /// which service a URL belongs to.
     #[doc(hidden)]
     pub fn open_offline(config: Config) -> Result<Self> {
+        config.check_privilege()?;
         if config.profile(config.selected_account())?.is_set("plugins") {
             return Err(Error::new(
                 ErrorKind::Unsupported,

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::file_facts::FileFacts;
+use super::file_facts::{self, FileFacts, FileId};
 
 /// The cause of an operating system error.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub struct Dir(File);
 /// A symbolic link.
 pub struct Link {
     /// The ID of the user who owns the link itself.
-    pub owner: u32,
+    pub owner_id: u32,
     /// The path in the link.
     pub target: PathBuf,
 }
@@ -106,10 +106,12 @@ pub enum OpenMode {
     OpenOrCreate,
 }
 
+/// Opens a file of any kind, to read its metadata only.
 #[cfg(target_os = "linux")]
-const TRAVERSE_FLAGS: i32 = libc::O_DIRECTORY | libc::O_PATH;
+const LOOK_FLAGS: i32 = libc::O_PATH;
 #[cfg(not(target_os = "linux"))]
-const TRAVERSE_FLAGS: i32 = libc::O_DIRECTORY;
+const LOOK_FLAGS: i32 = libc::O_RDONLY;
+const TRAVERSE_FLAGS: i32 = libc::O_DIRECTORY | LOOK_FLAGS;
 const COMMON_FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 fn c_string(name: impl AsRef<OsStr>) -> Result<CString> {
@@ -162,6 +164,26 @@ impl Dir {
         FileFacts::of(&self.0)
     }
 
+    /// Returns whether this directory is on a mount that is read-only.
+    pub fn is_on_read_only_mount(&self) -> bool {
+        file_facts::is_on_read_only_mount(&self.0)
+    }
+
+    /// Returns whether this process may create and remove files in this directory. Also returns
+    /// true if the system doesn't tell.
+    pub fn may_be_written(&self) -> bool {
+        file_facts::may_be_written(&self.0)
+    }
+
+    /// Returns the identity of the file of this name. Does not follow a symbolic link.
+    ///
+    /// # Errors
+    /// Returns the operating system's error.
+    pub fn file_id(&self, name: impl AsRef<OsStr>) -> Result<FileId> {
+        let file = self.open_at(name, LOOK_FLAGS)?;
+        FileFacts::of(&file).map(|facts| facts.id())
+    }
+
     /// Opens a subdirectory.
     ///
     /// # Errors
@@ -200,7 +222,7 @@ impl Dir {
         // The descriptor is that of the link itself, so owner and target belong together.
         let link = self.open_at(name, libc::O_PATH)?;
         Ok(Link {
-            owner: FileFacts::of(&link)?.owner(),
+            owner_id: FileFacts::of(&link)?.owner_id(),
             target: read_link_at(&link, c"")?,
         })
     }
@@ -213,7 +235,7 @@ impl Dir {
     pub fn read_link(&self, name: impl AsRef<OsStr>) -> Result<Link> {
         let name = c_string(name)?;
         Ok(Link {
-            owner: self.stat_at(&name)?.st_uid,
+            owner_id: self.stat_at(&name)?.st_uid,
             target: read_link_at(&self.0, &name)?,
         })
     }

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::Result;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-const ROOT: u32 = 0;
+use super::owner::{Owner, user_id};
+
 /// The permission bits of the group and of other users.
 const OTHERS: u32 = 0o077;
 /// The permission bits that let the group and other users write.
@@ -85,13 +87,13 @@ impl FileFacts {
         self.0.uid() == user_id()
     }
 
-    /// Returns whether the process's effective user or root owns the file.
-    pub fn is_owned_by_user_or_root(&self) -> bool {
-        is_user_or_root(self.0.uid())
+    /// Returns who owns the file.
+    pub fn owner(&self) -> Owner {
+        Owner::of(self.0.uid())
     }
 
     /// Returns the ID of the user who owns the file.
-    pub fn owner(&self) -> u32 {
+    pub fn owner_id(&self) -> u32 {
         self.0.uid()
     }
 
@@ -124,27 +126,27 @@ impl FileFacts {
     }
 }
 
-/// Returns what to do about a file or directory that belongs to another user. Root must not change
-/// the owner. Rationale: `sudo` may keep HOME or XDG_* of the user who called it. The file then
-/// rightly belongs to that user.
-pub fn other_owner_remedy() -> &'static str {
-    if user_id() == ROOT {
-        "set HOME and XDG_* to directories of the user that keyferry runs as (`sudo -H`)"
-    } else {
-        "change its owner with `chown`"
-    }
-}
-
-/// Returns whether a user is the process's effective user or root.
-pub fn is_user_or_root(user: u32) -> bool {
-    user == ROOT || user == user_id()
-}
-
-/// Returns the id of the process's effective user.
+/// Returns whether an open file or directory is on a mount that is read-only. Then no process of
+/// this mount namespace can change it through its path. Returns false if the system doesn't tell.
 #[expect(unsafe_code, reason = "system calls")]
-pub fn user_id() -> u32 {
-    // SAFETY: the call takes no arguments and cannot fail.
-    unsafe { libc::geteuid() }
+pub fn is_on_read_only_mount(file: &File) -> bool {
+    // SAFETY: all bytes of the structure may be zero.
+    let mut facts: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `file` keeps the descriptor open, and `facts` outlives the call.
+    let code = unsafe { libc::fstatvfs(file.as_raw_fd(), &mut facts) };
+    code == 0 && facts.f_flag & libc::ST_RDONLY != 0
+}
+
+/// Returns whether this process may write to an open file or directory. Also returns true if the
+/// system doesn't tell.
+#[expect(unsafe_code, reason = "system calls")]
+pub fn may_be_written(file: &File) -> bool {
+    let path = format!("/proc/self/fd/{}\0", file.as_raw_fd());
+    let (dir, path) = (libc::AT_FDCWD, path.as_ptr().cast());
+    // SAFETY: `path` ends in NUL and outlives the call.
+    let code = unsafe { libc::faccessat(dir, path, libc::W_OK, libc::AT_EACCESS) };
+    let error = std::io::Error::last_os_error().raw_os_error();
+    code == 0 || !matches!(error, Some(libc::EACCES | libc::EROFS))
 }
 
 #[cfg(test)]
@@ -224,7 +226,7 @@ mod tests {
                 && !facts.is_dir()
                 && facts.is_empty()
                 && facts.is_owned_by_user()
-                && facts.is_owned_by_user_or_root()
+                && facts.owner() == Owner::UserOrRoot
         );
         assert!(
             FileFacts::at(&link).unwrap().is_file()

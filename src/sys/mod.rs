@@ -10,9 +10,11 @@ pub mod fork;
 #[cfg(target_os = "linux")]
 mod keyctl;
 pub mod keyutils;
+pub mod owner;
 pub mod private_file;
 #[cfg(target_os = "linux")]
 pub mod private_keyring;
+pub mod privilege;
 pub mod process;
 pub mod signals;
 pub mod sync;

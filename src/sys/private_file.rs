@@ -8,7 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::dir::{Dir, IoCause, OpenMode, cause};
-use super::file_facts::{FileFacts, other_owner_remedy};
+use super::file_facts::FileFacts;
+use super::owner::{Owner, own_dir_remedy, read_file_remedy};
 use super::signals::SigpipeGuard;
 use super::trusted_dir::{self, Fault};
 use crate::error::{Error, ErrorKind, Result};
@@ -70,10 +71,20 @@ pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
             format!("{shown} is not a regular file; use the path of a regular file"),
         ));
     }
-    if !facts.is_owned_by_user_or_root() {
+    let owner = facts.owner();
+    let is_trusted = match owner {
+        Owner::UserOrRoot => true,
+        Owner::Other => false,
+        Owner::Unmapped { .. } => trusted_dir::is_unmapped_trusted(path, &file, owner),
+    };
+    if !is_trusted {
         return Err(Error::new(
             ErrorKind::UnsafeFile,
-            format!("{shown} belongs to another user; {}", other_owner_remedy()),
+            format!(
+                "{shown} belongs to {}; {}",
+                owner.name(),
+                read_file_remedy(owner)
+            ),
         ));
     }
     if facts.is_writable_by_others() {
@@ -83,9 +94,15 @@ pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
         ));
     }
     if privacy == Privacy::Private && facts.is_open_to_others() {
+        let remedy = if owner == Owner::UserOrRoot {
+            format!("run `chmod 600 {shown}`")
+        } else {
+            // This user could not read the file then.
+            "name it in a variable that ends in _FILE, or copy it to a file of your own with mode 600".to_owned()
+        };
         return Err(Error::new(
             ErrorKind::UnsafeFile,
-            format!("other users can read {shown}; run `chmod 600 {shown}`"),
+            format!("other users can read {shown}; {remedy}"),
         ));
     }
     Ok(file)
@@ -186,7 +203,12 @@ fn open_dir_of(file: &Path, path: &Path) -> Result<Dir> {
         .map_err(|error| fault_error(file, &Fault::Io(path.to_owned(), error)))?;
     let shown = path.display();
     let problem = if !facts.is_owned_by_user() {
-        format!("{shown} belongs to another user; {}", other_owner_remedy())
+        let owner = facts.owner();
+        format!(
+            "{shown} belongs to {}; {}",
+            owner.name(),
+            own_dir_remedy(owner)
+        )
     } else if facts.is_writable_by_others() {
         format!("other users can change {shown}; run `chmod 700 {shown}`")
     } else {
@@ -202,13 +224,23 @@ fn fault_error(file: &Path, fault: &Fault) -> Error {
             ErrorKind::Config,
             format!("cannot write {file}: {}: {}", path.display(), error.kind()),
         ),
-        Fault::OtherOwner(dir, owner) => Error::new(
-            ErrorKind::UnsafeFile,
-            format!(
-                "cannot write {file}: {} belongs to another user (uid {owner}); set HOME and XDG_CONFIG_HOME to directories of the user that keyferry runs as (`sudo -H`)",
-                dir.display()
-            ),
-        ),
+        Fault::OtherOwner(dir, id) => {
+            let owner = Owner::of(*id);
+            let remedy = match owner {
+                Owner::Unmapped { .. } => own_dir_remedy(owner),
+                _ => {
+                    "set HOME and XDG_CONFIG_HOME to directories of the user that keyferry runs as (`sudo -H`)"
+                }
+            };
+            Error::new(
+                ErrorKind::UnsafeFile,
+                format!(
+                    "cannot write {file}: {} belongs to {} (uid {id}); {remedy}",
+                    dir.display(),
+                    owner.name()
+                ),
+            )
+        }
     }
 }
 

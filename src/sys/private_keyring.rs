@@ -13,10 +13,10 @@ use std::io;
 
 use zeroize::Zeroizing;
 
-use super::file_facts::user_id;
 use super::keyctl::{
     KEYCTL_LINK, KEYCTL_UNLINK, USER_KEY, USER_KEYRING, add, c_string, call, fill, read, search,
 };
+use super::owner::user_id;
 use super::signals;
 
 const THREAD_KEYRING: c_long = -1;

@@ -4,16 +4,19 @@
 //!
 //! A directory or symbolic link is trusted only if it belongs to this user or root. In other
 //! directories nothing is created and no symbolic link is followed. Other symbolic links are not
-//! followed either. So root creates nothing in another user's directory. Rationale: `sudo` may keep
+//! followed either. In a user namespace, a directory or link of a user outside is trusted if nobody in
+//! the namespace can change it; see [`is_unmapped_trusted`]. So root creates nothing in another user's directory. Rationale: `sudo` may keep
 //! HOME or XDG_* of the user who called it. Root's files in that user's home would make the store
 //! and the configuration unusable for that user.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::dir::{Dir, IoCause, cause};
-use super::file_facts::is_user_or_root;
+use super::file_facts::{self, FileFacts, FileId};
+use super::owner::Owner;
 
 /// The maximum number of symbolic links in a path. Linux has the same limit.
 const MAX_LINKS: u32 = 40;
@@ -102,6 +105,9 @@ struct Walk {
     /// are part of the link's target.
     names_behind_link: usize,
     links: u32,
+    /// Whether links of users outside this user namespace are followed, because the caller checks
+    /// the directories that they are in.
+    trusts_unmapped_links: bool,
 }
 
 impl Walk {
@@ -116,15 +122,42 @@ impl Walk {
             names: names(path),
             names_behind_link: usize::MAX,
             links: 0,
+            trusts_unmapped_links: false,
         })
     }
 
+    /// Checks that the directory that was reached may be used.
     fn check_owner(&self) -> Result<(), Fault> {
         let facts = self.dir.facts();
-        let owner = facts
-            .map_err(|error| Fault::Io(self.path.clone(), error))?
-            .owner();
-        check_owner(&self.path, owner)
+        let facts = facts.map_err(|error| Fault::Io(self.path.clone(), error))?;
+        self.check_owner_of(&self.path, facts.owner_id())
+    }
+
+    /// Checks the owner of `path`, which is the directory that was reached, or a link in it.
+    fn check_owner_of(&self, path: &Path, owner: u32) -> Result<(), Fault> {
+        let is_trusted = match Owner::of(owner) {
+            Owner::UserOrRoot => true,
+            Owner::Other => false,
+            Owner::Unmapped { may_be_mapped } => {
+                self.trusts_unmapped_links
+                    || self.dir.is_on_read_only_mount()
+                    || !may_be_mapped && self.is_fixed()
+            }
+        };
+        if is_trusted {
+            Ok(())
+        } else {
+            Err(Fault::OtherOwner(path.to_owned(), owner))
+        }
+    }
+
+    /// Returns whether nobody in this user namespace can change the part of the path to the directory
+    /// that belongs to users outside.
+    fn is_fixed(&self) -> bool {
+        self.dir.facts().is_ok_and(|facts| {
+            !is_changeable(&facts, || self.dir.may_be_written())
+                && is_fixed(&self.path, facts.id()).unwrap_or(false)
+        })
     }
 
     /// Opens the directory of this name, or replaces the name by the target of the link of this
@@ -162,7 +195,7 @@ impl Walk {
         let Ok(link) = self.dir.read_link(name) else {
             return Err(Fault::Io(path, not_a_directory));
         };
-        check_owner(&path, link.owner)?;
+        self.check_owner_of(&path, link.owner_id)?;
         self.links += 1;
         if self.links > MAX_LINKS {
             return Err(Fault::Io(path, not_a_directory));
@@ -188,11 +221,61 @@ impl Walk {
     }
 }
 
-fn check_owner(path: &Path, owner: u32) -> Result<(), Fault> {
-    if is_user_or_root(owner) {
-        Ok(())
-    } else {
-        Err(Fault::OtherOwner(path.to_owned(), owner))
+/// Returns whether an open file of a user outside this user namespace may be trusted. `path` is the
+/// path that it was opened with.
+///
+/// The file is trusted if its mount is read-only. It is also trusted if the overflow user is no user
+/// of this namespace, and if no directory or file on its path that belongs to users outside can be
+/// written by other users or by this process. Then only users outside can have made the file, and
+/// the namespace's creator chose its path.
+pub fn is_unmapped_trusted(path: &Path, file: &File, owner: Owner) -> bool {
+    if file_facts::is_on_read_only_mount(file) {
+        return true;
+    }
+    let may_be_mapped = owner
+        != Owner::Unmapped {
+            may_be_mapped: false,
+        };
+    let Ok(facts) = FileFacts::of(file) else {
+        return false;
+    };
+    !may_be_mapped
+        && !is_changeable(&facts, || file_facts::may_be_written(file))
+        && is_fixed(path, facts.id()).unwrap_or(false)
+}
+
+/// Returns whether a file or directory belongs to a user outside this user namespace, and somebody in
+/// the namespace may write to it. `may_be_written` tells it of this process.
+fn is_changeable(facts: &FileFacts, may_be_written: impl FnOnce() -> bool) -> bool {
+    matches!(facts.owner(), Owner::Unmapped { .. })
+        && (facts.is_writable_by_others() || may_be_written())
+}
+
+/// Returns whether `path` leads to the file or directory with this identity, and only through
+/// directories that are not [changeable](is_changeable). The caller checks the file or directory
+/// itself.
+///
+/// # Errors
+/// Returns the errors of [`find`].
+fn is_fixed(path: &Path, id: FileId) -> Result<bool, Fault> {
+    let fail = |error| Fault::Io(path.to_owned(), error);
+    let mut walk = Walk::new(&std::path::absolute(path).map_err(fail)?)?;
+    walk.trusts_unmapped_links = true;
+    loop {
+        let facts = walk.dir.facts().map_err(fail)?;
+        if is_changeable(&facts, || walk.dir.may_be_written()) {
+            return Ok(false);
+        }
+        let Some(name) = walk.names.pop() else {
+            return Ok(facts.id() == id);
+        };
+        let is_last = walk.names.is_empty();
+        if is_last && walk.dir.file_id(&name).is_ok_and(|found| found == id) {
+            return Ok(true);
+        }
+        if !walk.enter(&name)? {
+            return Ok(false);
+        }
     }
 }
 

@@ -83,7 +83,7 @@ fn build_client(route: Route, options: &Options) -> Result<Client> {
     let tls = if route == Route::Plain {
         tls::config_without_roots()?
     } else {
-        tls::config_with_roots(options.ca_file.as_deref())?
+        tls::config_with_roots(options)?
     };
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
@@ -99,13 +99,13 @@ fn build_client(route: Route, options: &Options) -> Result<Client> {
         .connector_layer(ProgressLayer)
         .user_agent(concat!("keyferry/", env!("CARGO_PKG_VERSION")));
     match &options.proxy {
-        Proxy::System if route == Route::Cloud => {
+        Proxy::System if route == Route::Cloud && !options.ignores_environment => {
             if let Some(proxy) = proxy::from_environment()? {
                 builder = builder.no_proxy().proxy(proxy);
             }
         }
         Proxy::Url(url) if route == Route::Cloud => {
-            builder = builder.no_proxy().proxy(proxy::parse("http.proxy", url)?)
+            builder = builder.no_proxy().proxy(proxy::from_setting(url, options)?)
         }
         Proxy::System | Proxy::Url(_) | Proxy::None => builder = builder.no_proxy(),
     }

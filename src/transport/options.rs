@@ -33,4 +33,7 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// The proxy for requests to other machines.
     pub proxy: Proxy,
+    /// Whether the transport ignores the environment variables that name proxies, hosts without a
+    /// proxy, and certificates.
+    pub ignores_environment: bool,
 }

@@ -15,6 +15,7 @@ use url::Url;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::has_control;
 use crate::transport::no_proxy::NoProxy;
+use crate::transport::options::Options;
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 /// The first variable that is not empty is used.
@@ -33,7 +34,7 @@ pub(super) fn from_environment() -> Result<Option<Proxy>> {
     let Some((name, value)) = first_set(&PROXY_VARIABLES) else {
         return Ok(None);
     };
-    parse(name, &value).map(Some)
+    parse(name, &value, environment_exceptions()).map(Some)
 }
 
 /// Returns the name and value of the first of these variables that is not empty. Bytes that are not
@@ -45,12 +46,32 @@ fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
         .find_map(|name| Some((*name, value(name)?.to_string_lossy().into_owned())))
 }
 
-/// Parses a proxy URL. The proxy is used for each host that `NO_PROXY` doesn't name. `setting` is the name of the setting or environment variable, for error
-/// messages. They never quote the value, which may contain a password.
+/// Returns the proxy that the setting `http.proxy` names.
+///
+/// # Errors
+/// [`ErrorKind::Config`] if the proxy can't be used.
+pub(super) fn from_setting(text: &str, options: &Options) -> Result<Proxy> {
+    let exceptions = if options.ignores_environment {
+        NoProxy::default()
+    } else {
+        environment_exceptions()
+    };
+    parse("http.proxy", text, exceptions)
+}
+
+fn environment_exceptions() -> NoProxy {
+    first_set(&NO_PROXY_VARIABLES)
+        .map(|(_, hosts)| NoProxy::parse(&hosts))
+        .unwrap_or_default()
+}
+
+/// Parses a proxy URL. The proxy is used for each host that is not in `exceptions`. `setting` is
+/// the name of the setting or environment variable, for error messages. They never quote the value,
+/// which may contain a password.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the URL is invalid.
-pub(super) fn parse(setting: &str, text: &str) -> Result<Proxy> {
+fn parse(setting: &str, text: &str, exceptions: NoProxy) -> Result<Proxy> {
     let invalid = || {
         Error::new(
             ErrorKind::Config,
@@ -60,9 +81,6 @@ pub(super) fn parse(setting: &str, text: &str) -> Result<Proxy> {
     let url = parse_url(text)
         .filter(|url| Proxy::all(url.clone()).is_ok())
         .ok_or_else(invalid)?;
-    let exceptions = first_set(&NO_PROXY_VARIABLES)
-        .map(|(_, hosts)| NoProxy::parse(&hosts))
-        .unwrap_or_default();
     Ok(Proxy::custom(move |target| {
         (!exceptions.contains(target)).then(|| url.clone())
     }))

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
+#[cfg(not(target_vendor = "apple"))]
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -14,10 +17,26 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::Verifier;
 
+use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::private_file::{self, Privacy};
 
 const MAX_CA_FILE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The files in which systems keep their trusted certificates. The first that exists is used. The
+/// list is that of the crate openssl-probe.
+#[cfg(not(target_vendor = "apple"))]
+const SYSTEM_CA_FILES: [&str; 9] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+    "/opt/etc/ssl/certs/ca-certificates.crt",
+    "/usr/local/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+];
 
 fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -42,8 +61,9 @@ pub(super) fn config_without_roots() -> Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// Returns a configuration that trusts the system's certificates and those in `ca_file`.
-pub(super) fn config_with_roots(ca_file: Option<&Path>) -> Result<ClientConfig> {
+/// Returns a configuration that trusts the system's certificates and those in `http.ca_file`.
+pub(super) fn config_with_roots(options: &Options) -> Result<ClientConfig> {
+    let ca_file = options.ca_file.as_deref();
     let extra_roots = ca_file
         .map(read_certificates)
         .transpose()?
@@ -61,14 +81,54 @@ pub(super) fn config_with_roots(ca_file: Option<&Path>) -> Result<ClientConfig> 
             ),
         ),
     };
-    let verifier =
-        Verifier::new_with_extra_roots(extra_roots, crypto_provider()).map_err(unusable)?;
+    let verifier = if options.ignores_environment {
+        verifier_without_environment(extra_roots)
+    } else {
+        Verifier::new_with_extra_roots(extra_roots, crypto_provider())
+            .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
+    };
+    let verifier = verifier.map_err(unusable)?;
     let mut config = config_builder()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// Returns a verifier that trusts the system's certificates and these, whatever `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name.
+///
+/// Rationale: [`Verifier`] can't ignore these variables, and neither can the crates that it uses.
+#[cfg(not(target_vendor = "apple"))]
+fn verifier_without_environment(
+    extra_roots: Vec<CertificateDer<'static>>,
+) -> std::result::Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    for root in extra_roots {
+        roots.add(root)?;
+    }
+    if let Some(system_roots) = SYSTEM_CA_FILES
+        .iter()
+        .find_map(|path| std::fs::read(path).ok())
+    {
+        let parsed = CertificateDer::pem_slice_iter(&system_roots);
+        roots.add_parsable_certificates(parsed.filter_map(std::result::Result::ok));
+    }
+    WebPkiServerVerifier::builder_with_provider(roots.into(), crypto_provider())
+        .build()
+        .map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
+        .map_err(|error| rustls::Error::General(error.to_string()))
+}
+
+/// Returns a verifier that trusts the system's certificates and these. The system's verifier reads
+/// no environment variable.
+#[cfg(target_vendor = "apple")]
+fn verifier_without_environment(
+    extra_roots: Vec<CertificateDer<'static>>,
+) -> std::result::Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    Verifier::new_with_extra_roots(extra_roots, crypto_provider())
+        .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {

@@ -9,6 +9,7 @@ mod library;
 mod loading;
 mod memcheck;
 mod panics;
+mod privilege;
 mod program;
 mod programs;
 mod test_hooks;

@@ -14,6 +14,11 @@ pub(crate) fn compile(source: &str, harness: &Harness) -> PathBuf {
 
 /// Compiles a program into the harness's folder.
 pub(crate) fn compile_file(source: &Path, harness: &Harness) -> PathBuf {
+    compile_with(source, harness, &[])
+}
+
+/// Compiles a program with these options into the harness's folder.
+pub(crate) fn compile_with(source: &Path, harness: &Harness, options: &[&str]) -> PathBuf {
     let program = harness.path("program");
     let mut command = compiler::strict(source);
     command
@@ -24,7 +29,8 @@ pub(crate) fn compile_file(source: &Path, harness: &Harness) -> PathBuf {
     command
         .arg("-L")
         .arg(harness.path("lib"))
-        .args(["-lkeyferry", "-pthread", "-ldl"]);
+        .args(["-lkeyferry", "-pthread", "-ldl"])
+        .args(options);
     compiler::succeed(&mut command);
     program
 }

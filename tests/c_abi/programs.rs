@@ -172,6 +172,7 @@ fn every_program_is_run() {
     let here = include_str!("programs.rs");
     let elsewhere = [
         include_str!("loading.rs"),
+        include_str!("privilege.rs"),
         include_str!("../../crates/keyferry-cli/tests/plugins/template.rs"),
     ]
     .concat();

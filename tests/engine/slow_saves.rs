@@ -146,8 +146,8 @@ impl SlowBroker {
         let parts = EngineParts {
             store: Box::new(SlowStore(Self::store_of(&harness), Arc::clone(&gate))),
             http: Box::new(Transport::new(transport::Options {
-                ca_file: None,
                 proxy: Proxy::from_setting(None),
+                ..transport::Options::default()
             })),
             clock: harness.clock().clone(),
             timeout: LONG,

@@ -30,5 +30,6 @@ mod stress;
 mod syscalls;
 mod turns;
 mod two_sessions;
+mod user_namespaces;
 mod versions;
 mod worker;

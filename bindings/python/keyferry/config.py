@@ -42,7 +42,8 @@ class Config:
 
         Without a path, reads `keyferry/config.toml` in the user's configuration directory, if it
         exists. Raises `ConfigError`, which names the file, key and line, or `UnsafeFile`, which
-        shows the `chmod` command to run.
+        shows the `chmod` command to run. In a process with raised privilege (setuid, setgid, file
+        capabilities), reads no environment variable, and raises `ConfigError` without a path.
         """
         config = cls.__new__(cls)
         config._address = call_ptr(_config_load, None if path is None else encode(str(path)))

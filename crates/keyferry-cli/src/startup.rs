@@ -18,7 +18,7 @@ use crate::git_protocol::Message;
 use crate::streams::Streams;
 use crate::sys;
 use crate::terminal::{Output, TerminalCaps, sanitize};
-use keyferry::config::process_environment;
+use keyferry::config::{process_environment, trusts_environment};
 use keyferry::log::{self, Level};
 
 /// Runs a program. `run` receives the arguments after the program's name and returns the exit code.
@@ -55,6 +55,11 @@ pub fn run_program(
         stderr: Output::new(&mut stderr, stderr_caps),
         detach_stdout: sys::stdio::detach_stdout,
     };
+    if !trusts_environment() {
+        return ExitCode::from(streams.fail(
+            "cannot run with raised privilege (AT_SECURE), because the caller controls the environment; remove the program's setuid and setgid bits (`chmod ug-s`) and its file capabilities (`setcap -r`)",
+        ));
+    }
     ExitCode::from(run(
         env::args_os().skip(1).collect(),
         &context,

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::sys::owner::Owner;
 use keyferry::sys::private_file;
 use keyferry::sys::trusted_dir::Fault;
 
@@ -33,8 +34,9 @@ impl TempDir {
         made.map_err(|fault| {
             let reason = match fault {
                 Fault::Io(_, error) => error.kind().to_string(),
-                Fault::OtherOwner(path, owner) => {
-                    format!("{} belongs to another user (uid {owner})", path.display())
+                Fault::OtherOwner(path, id) => {
+                    let owner = Owner::of(id).name();
+                    format!("{} belongs to {owner} (uid {id})", path.display())
                 }
             };
             Error::new(

@@ -16,8 +16,12 @@ pub mod kernel_keyrings;
 pub mod own_process;
 pub mod planted_faults;
 pub mod plugins;
+#[cfg(target_os = "linux")]
+pub mod privilege;
 mod program_output;
 pub mod secrets;
 pub mod settings;
 pub mod skip;
 mod test_programs;
+#[cfg(target_os = "linux")]
+pub mod user_namespace;

@@ -9,6 +9,18 @@ use crate::child;
 /// Runs one ignored test of this program alone, with these variables and without `HOME`. Panics
 /// unless it passes within 600 s.
 pub fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
+    let mut command = ignored_test(test, variables);
+    let ended = child::run(&mut command, Duration::from_secs(600));
+    assert!(
+        ended.status.success() && ended.out.contains("1 passed"),
+        "{}",
+        ended.said()
+    );
+}
+
+/// Returns a command that runs one ignored test of this program alone, with these variables and
+/// without `HOME`.
+pub(crate) fn ignored_test(test: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([
@@ -20,10 +32,5 @@ pub fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
         ])
         .env_remove("HOME")
         .envs(variables.iter().copied());
-    let ended = child::run(&mut command, Duration::from_secs(600));
-    assert!(
-        ended.status.success() && ended.out.contains("1 passed"),
-        "{}",
-        ended.said()
-    );
+    command
 }

@@ -20,6 +20,7 @@ use super::place::{KEY_LEN, Outcome, Place, PlaceKey, is_entry_name};
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
 use crate::sys::file_facts::FileFacts;
 use crate::sys::file_lock::{FileLocks, HeldLock, LockId, TryLock};
+use crate::sys::owner::Owner;
 use crate::sys::private_file;
 use crate::sys::trusted_dir::{self, Fault};
 
@@ -72,8 +73,9 @@ fn open_parent(path: &Path) -> Outcome<Dir> {
         Ok(Some(dir)) => dir,
         Ok(None) => return Err(format!("{shown} does not exist")),
         Err(Fault::Io(path, error)) => return Err(io_reason(&path, &error)),
-        Err(Fault::OtherOwner(path, _)) => {
-            return Err(format!("{} belongs to another user", path.display()));
+        Err(Fault::OtherOwner(path, id)) => {
+            let owner = Owner::of(id).name();
+            return Err(format!("{} belongs to {owner}", path.display()));
         }
     };
     let facts = dir.facts().map_err(|error| io_reason(path, &error))?;
@@ -96,7 +98,7 @@ fn check(path: &Path, facts: io::Result<FileFacts>) -> Outcome<()> {
     let facts = facts.map_err(|error| io_reason(path, &error))?;
     let shown = path.display();
     if !facts.is_owned_by_user() {
-        Err(format!("{shown} belongs to another user"))
+        Err(format!("{shown} belongs to {}", facts.owner().name()))
     } else if facts.is_open_to_others() {
         Err(format!("{shown} is open to other users"))
     } else {

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
-use crate::sys::file_facts::{FileFacts, other_owner_remedy};
+use crate::sys::file_facts::FileFacts;
+use crate::sys::owner::{Owner, own_dir_remedy};
 use crate::sys::trusted_dir::{self, Fault};
 
 /// The maximum size of a file in a store.
@@ -60,12 +61,22 @@ fn unsafe_file(path: &Path, why: &str) -> Error {
 fn fault_error(fault: &Fault) -> Error {
     match fault {
         Fault::Io(path, error) => io_error(path, error),
-        Fault::OtherOwner(path, owner) => unsafe_file(
-            path,
-            &format!(
-                "belongs to another user (uid {owner}); set HOME and XDG_* to directories of the user that keyferry runs as (`sudo -H`), or set `store` to file:/PATH or memory"
-            ),
-        ),
+        Fault::OtherOwner(path, id) => {
+            let owner = Owner::of(*id);
+            let remedy = match owner {
+                Owner::Unmapped { .. } => own_dir_remedy(owner),
+                _ => {
+                    "set HOME and XDG_* to directories of the user that keyferry runs as (`sudo -H`)"
+                }
+            };
+            unsafe_file(
+                path,
+                &format!(
+                    "belongs to {} (uid {id}); {remedy}, or set `store` to file:/PATH or memory",
+                    owner.name()
+                ),
+            )
+        }
     }
 }
 
@@ -85,11 +96,13 @@ pub(super) fn open(path: &Path) -> Result<Option<Dir>> {
 fn check_dir(path: &Path, dir: Dir) -> Result<Dir> {
     let facts = dir.facts().map_err(|error| io_error(path, &error))?;
     if !facts.is_owned_by_user() {
+        let owner = facts.owner();
         return Err(unsafe_file(
             path,
             &format!(
-                "belongs to another user; {}, or set `store` to file:/PATH",
-                other_owner_remedy()
+                "belongs to {}; {}, or set `store` to file:/PATH",
+                owner.name(),
+                own_dir_remedy(owner)
             ),
         ));
     }
@@ -166,7 +179,10 @@ pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileConten
     let fault = if !facts.is_file() {
         Some("is not a regular file")
     } else if !facts.is_owned_by_user() {
-        Some("belongs to another user")
+        Some(match facts.owner() {
+            Owner::Unmapped { .. } => "belongs to a user outside this user namespace",
+            _ => "belongs to another user",
+        })
     } else if facts.is_open_to_others() {
         Some("is open to other users")
     } else if facts.link_count() > 1 {

@@ -16,6 +16,7 @@ mod git_protocol;
 mod keyring;
 mod login;
 mod other_home;
+mod privilege;
 mod programs;
 mod secret_leaks;
 mod short_forms;
