@@ -17,6 +17,7 @@ pub mod own_process;
 pub mod planted_faults;
 pub mod plugins;
 mod program_output;
+pub mod raw_service;
 pub mod secrets;
 pub mod settings;
 pub mod skip;
