@@ -145,7 +145,7 @@ impl Session {
         let plugins = Plugins::load(&mut config)?;
         Self::open_over(&config, options, &plugins, |profile| {
             Box::new(Transport::new(transport::Options {
-                ca_file: profile.text("http.ca_file").map(PathBuf::from),
+                ca_file: profile.paths("http.ca_file").map(PathBuf::from),
                 proxy: Proxy::from_setting(profile.text("http.proxy")),
             }))
         })
