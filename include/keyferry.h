@@ -538,13 +538,12 @@ keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error
  * Loads a configuration from a file and from the environment. An environment variable overrides
  * the file.
  *
- * @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory; that
- *                    file need not exist. Borrowed.
+ * @param path        the file, in any encoding; NULL for `keyferry/config.toml` in the user's configuration
+ *                    directory; that file need not exist. Borrowed.
  * @param config_out  receives the configuration
  * @param error_out   receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL;
- *          KEYFERRY_E_NOT_UTF8 if `path` is not UTF-8;
  *          KEYFERRY_E_CONFIG if the configuration cannot be read or is invalid: the error message
  *            names the file, the key and the line;
  *          KEYFERRY_E_UNSAFE_FILE if the file contains secrets and other users can read or change
