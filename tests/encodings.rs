@@ -5,10 +5,6 @@
 //! The doors of the programs have a table of their own in `keyferry-cli`.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the secrets in tests are made up"
-)]
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -389,7 +385,15 @@ fn a_services_answer_is_read_or_refused_and_a_refusal_is_one_in_any_encoding() {
     let message = b"{\"code\":17,\"message\":\"Ung\xfcltig\"}".to_vec();
     let large = "x".repeat(2 << 20).into_bytes();
     let gzipped = "Content-Encoding: gzip\r\n";
-    let rows: Vec<(&str, u16, &str, Vec<u8>, Result<(), (ErrorKind, &str)>)> = vec![
+    // The status, headers and body of an answer, and the error that comes of it.
+    type Row = (
+        &'static str,
+        u16,
+        &'static str,
+        Vec<u8>,
+        Result<(), (ErrorKind, &'static str)>,
+    );
+    let rows: Vec<Row> = vec![
         ("plain", 200, "", text(TOKEN), Ok(())),
         ("mark", 200, "", text(&format!("\u{feff}{TOKEN}")), Ok(())),
         (

@@ -41,7 +41,7 @@ pub fn run(command: &mut Command, limit: Duration) -> ProgramOutput {
 
 /// Runs a program with this text as its standard input, for at most 120 s. A program that does not
 /// read its input is not an error.
-pub fn run_with_input(command: &mut Command, input: impl AsRef<[u8]>) -> ProgramOutput {
+pub fn run_with_input(command: &mut Command, input: &(impl AsRef<[u8]> + ?Sized)) -> ProgramOutput {
     capture(command, Some(input.as_ref()), LIMIT)
 }
 

@@ -32,7 +32,7 @@ pub struct FileStore {
 
 impl FileStore {
     /// Creates the store that a setting names: `file`, or `file:` and an absolute path.
-    pub fn new(setting: impl AsRef<OsStr>, environment: &Environment) -> Self {
+    pub fn new(setting: &(impl AsRef<OsStr> + ?Sized), environment: &Environment) -> Self {
         Self::with_keyring(None, setting, environment)
     }
 
@@ -40,7 +40,7 @@ impl FileStore {
     /// file.
     pub fn with_keyring(
         keyring: Option<Box<dyn KeyBackend>>,
-        setting: impl AsRef<OsStr>,
+        setting: &(impl AsRef<OsStr> + ?Sized),
         environment: &Environment,
     ) -> Self {
         Self {
