@@ -543,13 +543,12 @@ keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error
  * In a process with raised privilege (setuid, setgid, file capabilities), this function loads only
  * a file that `path` names, and reads no environment variable.
  *
- * @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory; that
- *                    file need not exist. Borrowed.
+ * @param path        the file, in any encoding; NULL for `keyferry/config.toml` in the user's configuration
+ *                    directory; that file need not exist. Borrowed.
  * @param config_out  receives the configuration
  * @param error_out   receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL;
- *          KEYFERRY_E_NOT_UTF8 if `path` is not UTF-8;
  *          KEYFERRY_E_CONFIG if the configuration cannot be read or is invalid: the error message
  *            names the file, the key and the line; or if `path` is NULL and the process has raised
  *            privilege: the error message names AT_SECURE;

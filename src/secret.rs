@@ -38,6 +38,28 @@ impl Secret {
         }
     }
 
+    /// Decodes a secret from a file, a pipe, a program or a keyring. Removes a byte order mark and
+    /// one line end. Everything else is part of the secret, also blanks. `subject` names the source
+    /// in error messages.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SecretSource`] if the bytes are not UTF-8 text.
+    pub fn decode(bytes: &[u8], extent: Extent, subject: &str) -> Result<Self> {
+        let bytes = match extent {
+            Extent::Whole => text::without_last_line_break(bytes),
+            Extent::FirstLine => text::first_line(bytes),
+        };
+        let reason = match text::decode(bytes) {
+            Ok(text) if text.contains('\0') => "contains a NUL byte, as UTF-16 does",
+            Ok(text) => return Ok(Self::from(text)),
+            Err(fault) => fault.reason(),
+        };
+        Err(Error::new(
+            ErrorKind::SecretSource,
+            format!("{subject} {reason}; convert it to UTF-8"),
+        ))
+    }
+
     /// Returns the string. Call this only where the secret leaves the process.
     pub fn expose(&self) -> &str {
         &self.0
@@ -85,6 +107,15 @@ impl Secret {
         }
         Ok(())
     }
+}
+
+/// The part of the bytes from a source that is the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// The first line. The rest is ignored.
+    FirstLine,
 }
 
 /// The maximum length of a header value. Common servers accept 8 KiB, so 16 KiB rejects only

@@ -102,6 +102,51 @@ pub fn remove_invisible(text: &str, max_chars: usize) -> String {
         .collect()
 }
 
+/// The reason why bytes from outside are not text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextFault {
+    /// The bytes begin with a byte order mark of UTF-16.
+    Utf16,
+    /// The bytes are not UTF-8.
+    NotUtf8,
+}
+
+impl TextFault {
+    /// Returns the reason as a predicate for an error message.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Utf16 => "is UTF-16, not UTF-8",
+            Self::NotUtf8 => "is not UTF-8",
+        }
+    }
+}
+
+/// Decodes UTF-8 from a file, a pipe, a program or a service. Removes a byte order mark at its
+/// start.
+///
+/// # Errors
+/// Returns the reason why the bytes are not UTF-8.
+pub fn decode(bytes: &[u8]) -> Result<&str, TextFault> {
+    str::from_utf8(without_mark(bytes)?).map_err(|_| TextFault::NotUtf8)
+}
+
+/// Removes a byte order mark of UTF-8 from the start.
+///
+/// Rationale: editors and shells of other systems write this mark. It is no part of the text, but a
+/// password that begins with it is a wrong password, and a document is not JSON.
+///
+/// # Errors
+/// [`TextFault::Utf16`] if the mark is one of UTF-16.
+pub fn without_mark(bytes: &[u8]) -> Result<&[u8], TextFault> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(TextFault::Utf16);
+    }
+    Ok(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes))
+}
+
+/// The byte order mark U+FEFF in UTF-8.
+pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Returns the first line without its line break, which is LF or CR LF.
 pub fn first_line(bytes: &[u8]) -> &[u8] {
     let line = bytes
@@ -225,6 +270,25 @@ mod tests {
             ("\n", 9, ""),
         ] {
             assert_eq!(remove_invisible(text, max_chars), expected);
+        }
+    }
+
+    #[test]
+    fn text_is_utf_8_with_or_without_a_mark() {
+        for (bytes, expected) in [
+            (&b""[..], Ok("")),
+            (b"a", Ok("a")),
+            ("é\u{feff}".as_bytes(), Ok("é\u{feff}")),
+            (b"\xef\xbb\xbfa", Ok("a")),
+            (b"\xef\xbb\xbf", Ok("")),
+            (b"\xef\xbb\xbf\xef\xbb\xbfa", Ok("\u{feff}a")),
+            (b"\xff\xfea\0", Err(TextFault::Utf16)),
+            (b"\xfe\xff\0a", Err(TextFault::Utf16)),
+            (b"\xe9", Err(TextFault::NotUtf8)),
+            (b"\xef\xbb", Err(TextFault::NotUtf8)),
+            (b"\xed\xa0\x80", Err(TextFault::NotUtf8)),
+        ] {
+            assert_eq!(decode(bytes), expected, "{bytes:?}");
         }
     }
 

@@ -6,11 +6,14 @@
     reason = "the secrets in tests are made up"
 )]
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
-use keyferry::config::Setting;
+use keyferry::config::{Environment, Setting};
 use keyferry::error::ErrorKind;
 use keyferry::secret_sources::resolve;
 
@@ -19,7 +22,11 @@ use keyferry_testing::settings::environment;
 
 #[test]
 fn a_reference_that_leads_nowhere_says_which() {
-    let nothing = environment(&[("ODD", "a\u{fffd}b"), ("EMPTY", "")]);
+    let nothing: Environment = Arc::new(|name| match name {
+        "ODD" => Some(OsString::from_vec(b"a\xffb".to_vec())),
+        "EMPTY" => Some(OsString::new()),
+        _ => None,
+    });
     for (setting, hint) in [
         (Setting::Env("GONE".into()), "GONE is not set; export it"),
         (Setting::Env("EMPTY".into()), "EMPTY is not set"),

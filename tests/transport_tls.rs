@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use keyferry::error::ErrorKind;
 use keyferry::ports::http::{Failure, Http, Request, Response};
 use keyferry::transport::{Options, Transport};
+use keyferry_testing::raw_service::utf_16;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
@@ -189,6 +190,42 @@ fn a_peer_that_is_left_at_tls_1_1_gets_nothing() {
     // An alert and nothing else: fatal, and the number of one about the hello.
     let last = seen.join().unwrap();
     assert!(last.len() == 7 && last[0] == 21 && last[5] == 2, "{last:?}");
+}
+
+#[test]
+fn a_ca_file_is_read_in_every_encoding_that_contains_ascii() {
+    let (dir, authority) = (TempDir::new().unwrap(), authority("ours"));
+    let (path, pem) = (dir.path().join("ca.pem"), authority.pem());
+    let cr_lf = pem.replace('\n', "\r\n");
+    for (name, bytes) in [
+        ("LF", pem.clone().into_bytes()),
+        ("CR LF", cr_lf.clone().into_bytes()),
+        ("mark", format!("\u{feff}{pem}").into_bytes()),
+        ("mark and CR LF", format!("\u{feff}{cr_lf}").into_bytes()),
+        ("blanks", pem.replace('\n', "  \n").into_bytes()),
+        ("Latin-1", [b"# J\xfcrgen's\n", pem.as_bytes()].concat()),
+        ("NUL", [b"# \0\n", pem.as_bytes()].concat()),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let (port, seen) = peer(&authority, &certificate_params("localhost"), &[&TLS13]);
+        let status = send(port, Some(path.clone())).map(|response| response.status);
+        assert_eq!(
+            status.unwrap_or_else(|failure| panic!("{name}: {failure:?}")),
+            200
+        );
+        seen.join().unwrap();
+    }
+    for (name, is_little_endian) in [("UTF-16 LE", true), ("UTF-16 BE", false)] {
+        std::fs::write(&path, utf_16(&pem, is_little_endian)).unwrap();
+        let failure = send(1, Some(path.clone())).err().unwrap();
+        let what = failure.error.message();
+        assert_eq!(failure.error.kind, ErrorKind::Config, "{name}");
+        let expected = "ca.pem is UTF-16, not UTF-8; save it as UTF-8";
+        assert!(
+            what.starts_with("http.ca_file: ") && what.ends_with(expected),
+            "{what}"
+        );
+    }
 }
 
 #[test]

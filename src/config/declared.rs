@@ -63,6 +63,7 @@ impl DeclaredSetting {
         let (setting, name) = match environment::find(environment, &self.variable, secret)? {
             None => return Ok(None),
             Some(Variable::Value(value, name)) => {
+                let value = environment::to_secret(&name, value)?;
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "checks the value against its kind"

@@ -1,6 +1,7 @@
 //! One setting from one layer of the configuration.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::layer::Layer;
@@ -13,6 +14,8 @@ use crate::secret::Secret;
 pub enum Setting {
     /// A literal value.
     Literal(Secret),
+    /// A literal value with paths that are not UTF-8, from an environment variable.
+    NonUtf8(OsString),
     /// The name of an environment variable.
     Env(String),
     /// The path of a file.

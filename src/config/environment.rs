@@ -3,6 +3,7 @@
 //! An empty variable is treated as unset.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use super::entry::{Entry, Setting, checked_literal};
 use super::layer::Layer;
 use super::privilege::trusts_environment;
-use super::settings::SETTINGS;
+use super::settings::{SETTINGS, SettingDefinition};
 use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -18,39 +19,43 @@ use crate::sys::fork::PerProcess;
 use crate::sys::sync::Mutex;
 
 /// A function that looks up an environment variable. Tests provide their own.
-pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub type Environment = Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
 
-/// Returns the environment of this process. Bytes that are not UTF-8 become U+FFFD, which
-/// [`variable`] rejects. If the process has raised privilege, its environment is empty here.
+/// Returns the environment of this process. If the process has raised privilege, its environment is
+/// empty here.
 pub fn process_environment() -> Environment {
     if !trusts_environment() {
         return Arc::new(|_| None);
     }
-    Arc::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    Arc::new(|name| std::env::var_os(name))
 }
 
 /// Returns the value of a variable, or `None` if it is unset or empty.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the value is not UTF-8.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "looks for bytes that are not UTF-8"
-)]
 pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>> {
-    let value = environment(name)
-        .map(Secret::new)
-        .filter(|value| !value.is_empty());
-    if value
-        .as_ref()
-        .is_some_and(|value| value.expose().contains(char::REPLACEMENT_CHARACTER))
-    {
-        return Err(Error::new(
+    os_variable(environment, name)
+        .map(|value| to_secret(name, value))
+        .transpose()
+}
+
+/// Returns the value of a variable, or `None` if it is unset or empty.
+fn os_variable(environment: &Environment, name: &str) -> Option<OsString> {
+    environment(name).filter(|value| !value.is_empty())
+}
+
+/// Returns the value of a variable as a secret. It is literal, so nothing is removed from it.
+///
+/// # Errors
+/// [`ErrorKind::Config`] if the value is not UTF-8.
+pub(super) fn to_secret(name: &str, value: OsString) -> Result<Secret> {
+    Secret::from_bytes(value.into_encoded_bytes()).ok_or_else(|| {
+        Error::new(
             ErrorKind::Config,
             format!("{name} is not UTF-8; set it again in a UTF-8 locale"),
-        ));
-    }
-    Ok(value)
+        )
+    })
 }
 
 /// The environment variables that any configuration of this process refers to as secrets, for any
@@ -116,7 +121,7 @@ fn may_be_plugin_secret(name: &str) -> bool {
 /// The content and the name of an environment variable.
 pub(super) enum Variable {
     /// A literal value.
-    Value(Secret, String),
+    Value(OsString, String),
     /// The path of a file, from a variable whose name ends in `_FILE`.
     File(PathBuf, String),
 }
@@ -128,10 +133,7 @@ pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
         for name in field.env {
             let (setting, name) = match find(environment, name, field.takes_reference())? {
                 None => continue,
-                Some(Variable::Value(value, name)) => (
-                    checked_literal(field, ErrorKind::Config, &name, value)?,
-                    name,
-                ),
+                Some(Variable::Value(value, name)) => (literal(field, &name, value)?, name),
                 Some(Variable::File(path, name)) => (Setting::Mounted(path), name),
             };
             entries.push(Entry::new(None, field, Layer::Environment(name), setting));
@@ -141,20 +143,26 @@ pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// Returns the setting that is the value of a variable. Paths need not be UTF-8.
+fn literal(field: &SettingDefinition, name: &str, value: OsString) -> Result<Setting> {
+    if field.format.has_paths() && value.to_str().is_none() {
+        // The rules for paths concern only ASCII characters, which the replacement keeps.
+        field.check(ErrorKind::Config, name, &value.to_string_lossy())?;
+        return Ok(Setting::NonUtf8(value));
+    }
+    checked_literal(field, ErrorKind::Config, name, to_secret(name, value)?)
+}
+
 /// Looks up a variable and, if `takes_file`, also the variable with `_FILE` appended to its name.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the path of the file is no secret"
-)]
 pub(super) fn find(
     environment: &Environment,
     name: &str,
     takes_file: bool,
 ) -> Result<Option<Variable>> {
-    let value = variable(environment, name)?;
+    let value = os_variable(environment, name);
     let name_file = format!("{name}_FILE");
     let path = if takes_file {
-        variable(environment, &name_file)?
+        os_variable(environment, &name_file)
     } else {
         None
     };
@@ -165,8 +173,8 @@ pub(super) fn find(
         )),
         (Some(value), None) => Ok(Some(Variable::Value(value, name.to_owned()))),
         (None, Some(path)) => {
-            check_text(ErrorKind::Config, &name_file, path.expose())?;
-            let path = PathBuf::from(path.expose());
+            check_text(ErrorKind::Config, &name_file, &path.to_string_lossy())?;
+            let path = PathBuf::from(path);
             if !path.is_absolute() {
                 return Err(Error::new(
                     ErrorKind::Config,

@@ -19,6 +19,7 @@ use super::value::{ValueFormat, check_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::private_file::{self, Privacy};
+use crate::text;
 
 const MAX_FILE_BYTES: usize = 256 * 1024;
 
@@ -61,11 +62,12 @@ pub(super) fn read(path: &Path) -> Result<FileSettings> {
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Table> {
     let file = path.display();
-    let reject = |message: String| Error::new(ErrorKind::Config, message);
-    let text = str::from_utf8(bytes)
-        .map_err(|_| reject(format!("{file} is not UTF-8; save it as UTF-8")))?;
+    let text = text::decode(bytes).map_err(|fault| {
+        let message = format!("{file} {}; save it as UTF-8", fault.reason());
+        Error::new(ErrorKind::Config, message)
+    })?;
     text.parse::<Table>()
-        .map_err(|error| toml_error(path, bytes, error.span()))
+        .map_err(|error| toml_error(path, text.as_bytes(), error.span()))
 }
 
 /// Returns the error for a file that is not valid TOML. `span` is the place of the fault. The

@@ -75,7 +75,7 @@ fn refusal(entry: &Entry) -> Option<&'static str> {
             Some("set it to memory, because keyferry stores no token there")
         }
         (_, Setting::Literal(_) | Setting::File(_)) => None,
-        (_, Setting::Env(_) | Setting::Mounted(_)) => {
+        (_, Setting::Env(_) | Setting::Mounted(_) | Setting::NonUtf8(_)) => {
             Some("write { file = \"/PATH\" }, because keyferry reads no environment variable there")
         }
         (_, Setting::Keyring(..)) => {

@@ -14,6 +14,7 @@
 //! must not send the default host's key there.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::account::DEFAULT_ACCOUNT;
@@ -146,6 +147,15 @@ impl Profile {
             Some(Setting::Literal(value)) => Some(value.expose()),
             Some(_) => None,
             None => field.default,
+        }
+    }
+
+    /// Returns the value of a setting that contains paths, which need not be UTF-8. Otherwise the
+    /// same as [`Profile::text`].
+    pub fn paths(&self, key: &str) -> Option<&OsStr> {
+        match self.setting(key) {
+            Some(Setting::NonUtf8(value)) => Some(value),
+            _ => self.text(key).map(OsStr::new),
         }
     }
 

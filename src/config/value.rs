@@ -45,6 +45,11 @@ pub enum ValueFormat {
 const MAX_TIME_MS: u64 = 600_000;
 
 impl ValueFormat {
+    /// Returns whether a value contains paths, which need not be UTF-8.
+    pub fn has_paths(self) -> bool {
+        matches!(self, Self::Path | Self::Paths | Self::Store)
+    }
+
     /// Rejects an invalid value. `subject` names the setting and its source. The error message
     /// begins with it.
     ///

@@ -580,7 +580,8 @@ impl<'a> Persistence<'a> {
         let now_us = self.state.now_us(self.bound);
         let expires_us = found
             .new_token
-            .expires_unix_s
+            .expiry
+            .unix_s(now_us.div_euclid(1_000_000))
             .map_or(NO_EXPIRY, |expires| expires.saturating_mul(1_000_000));
         let name = self.bound.service.name();
         if expires_us <= now_us {

@@ -6,9 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
-
 use crate::engine::accounts::BoundService;
 use crate::engine::negative_cache;
 use crate::engine::persistence;
@@ -18,6 +15,7 @@ use crate::engine::state::{self, Blocked, EngineState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
+use crate::model::timestamp;
 use crate::model::token::Token;
 use crate::ports::http::{Failure, Method, Request, Response};
 use crate::ports::service::{Context, FoundToken};
@@ -514,20 +512,19 @@ impl PluginSecrets for ServiceContext<'_> {
     }
 }
 
-/// Parses a `Retry-After`, which is seconds or a date, into milliseconds from now, at most 15 min.
+/// Parses a `Retry-After`, which is a number of seconds or a date, into milliseconds from now, at most 15 min.
 /// Returns `None` if it is malformed or a date in the past.
 fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
     let most = negative_cache::MAX_RETRY_AFTER_US as u64 / 1000;
     let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(
-            text.parse::<u64>()
-                .map_or(most, |seconds| seconds.saturating_mul(1000).min(most)),
-        );
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && let Ok(seconds) = text.parse::<f64>()
+    {
+        return Some(((seconds * 1000.0).ceil() as u64).min(most));
     }
-    let at = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
-    let left_us = at
-        .unix_timestamp()
+    let left_us = timestamp::parse(text)?
         .checked_mul(1_000_000)?
         .checked_sub(now_us)?;
     u64::try_from(left_us / 1000).ok().map(|ms| ms.min(most))
@@ -548,9 +545,18 @@ mod tests {
             ("-5", None),
             ("soon", None),
             ("", None),
-            ("1.5", None),
+            ("1.5", Some(1_500)),
+            ("0.0001", Some(1)),
+            ("1.2.3", None),
+            (".", None),
+            ("-0.5", None),
+            ("1e3", None),
+            ("inf", None),
             ("Fri, 15 Jan 2027 08:00:30 GMT", Some(30_000)),
             ("Fri, 15 Jan 2027 07:00:30 GMT", None),
+            ("Friday, 15-Jan-27 08:00:30 GMT", Some(30_000)),
+            ("Fri Jan 15 08:00:30 2027", Some(30_000)),
+            ("2027-01-15T08:00:30Z", Some(30_000)),
         ];
         for (text, expected) in table {
             assert_eq!(retry_after_ms(text, now_us), expected, "{text:?}");

@@ -44,7 +44,7 @@ pub extern "C" fn masv_agent_session(
     boundary::call_with_out("masv_agent_session", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
         let user = session::or_default(session)?.agent_session()?;
-        write_user(out, &user)
+        write_user(out, user)
     })
 }
 
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn masv_agent_sign_in(
         // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = unsafe { text::optional_secret(password, "password") }?;
         let user = session::or_default(session)?.agent_sign_in(email, password)?;
-        out.map_or(Ok(()), |out| write_user(out, &user))
+        out.map_or(Ok(()), |out| write_user(out, user))
     })
 }
 
@@ -141,10 +141,10 @@ pub unsafe extern "C" fn masv_agent_sign_up(
         let name = unsafe { text::required(name, "name") }?;
         text::check_length(name, "name")?;
         let user = session::or_default(session)?.agent_sign_up(email, password, name)?;
-        out.map_or(Ok(()), |out| write_user(out, &user))
+        out.map_or(Ok(()), |out| write_user(out, user))
     })
 }
 
-fn write_user(out: &mut MaybeUninit<*mut c_char>, user: &AgentSession) -> Result<()> {
+fn write_user(out: &mut MaybeUninit<*mut c_char>, user: AgentSession) -> Result<()> {
     text::write_out(out, json::agent_session(user).to_string())
 }

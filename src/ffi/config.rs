@@ -4,7 +4,6 @@
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
-use std::path::Path;
 
 use crate::config::{self, Config};
 use crate::error::{Error, ErrorKind};
@@ -60,13 +59,12 @@ pub extern "C" fn keyferry_config_new(
 /// In a process with raised privilege (setuid, setgid, file capabilities), this function loads only
 /// a file that `path` names, and reads no environment variable.
 ///
-/// @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory; that
-///                    file need not exist. Borrowed.
+/// @param path        the file, in any encoding; NULL for `keyferry/config.toml` in the user's configuration
+///                    directory; that file need not exist. Borrowed.
 /// @param config_out  receives the configuration
 /// @param error_out   receives the details of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL;
-///          KEYFERRY_E_NOT_UTF8 if `path` is not UTF-8;
 ///          KEYFERRY_E_CONFIG if the configuration cannot be read or is invalid: the error message
 ///            names the file, the key and the line; or if `path` is NULL and the process has raised
 ///            privilege: the error message names AT_SECURE;
@@ -88,14 +86,14 @@ pub unsafe extern "C" fn keyferry_config_load(
     boundary::call_with_out("keyferry_config_load", config_out, error_out, |out| {
         let out = boundary::required(out, "config_out")?;
         // SAFETY: the caller promises that `path` is NULL or ends in NUL.
-        let path = unsafe { text::optional(path, "path") }?;
-        if path.is_some_and(|path| path.len() > MAX_PATH_BYTES) {
+        let path = unsafe { text::optional_path(path) };
+        if path.is_some_and(|path| path.as_os_str().len() > MAX_PATH_BYTES) {
             return Err(Error::new(
                 ErrorKind::Config,
                 "cannot load the configuration: the path is longer than 4096 bytes; check the path",
             ));
         }
-        let config = Config::load(path.map(Path::new), config::process_environment())?;
+        let config = Config::load(path, config::process_environment())?;
         boundary::write_out(out, keyferry_config { config });
         Ok(())
     })

@@ -96,9 +96,14 @@ pub fn stats(stats: &SessionStats) -> Value {
 }
 
 /// Returns the document of `masv_agent_session`.
-pub fn agent_session(session: &AgentSession) -> Value {
+pub fn agent_session(session: AgentSession) -> Value {
     let AgentSession { user, teams } = session;
-    json!({ "user": user, "teams": teams })
+    // `json!` would copy the values.
+    let fields = [("user", user), ("teams", Value::Array(teams))];
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,7 +117,7 @@ mod tests {
             teams: vec![json!({ "name": "T", "id": "1" }), json!(null)],
         };
         assert_eq!(
-            agent_session(&session).to_string(),
+            agent_session(session).to_string(),
             r#"{"teams":[{"id":"1","name":"T"},null],"user":{"level":1,"name":"Ann"}}"#
         );
     }

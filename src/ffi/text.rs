@@ -3,8 +3,10 @@
 
 #![expect(unsafe_code, reason = "C callers")]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, OsStr, c_char};
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
@@ -41,6 +43,19 @@ pub unsafe fn optional<'a>(text: *const c_char, name: &'static str) -> Result<Op
     // SAFETY: `text` is not NULL, and the caller promises that it then ends in NUL.
     let bytes = unsafe { CStr::from_ptr(text) };
     utf8(bytes).map(Some).ok_or_else(|| not_utf8(name))
+}
+
+/// Reads the argument `path`, which may be NULL and need not be UTF-8.
+///
+/// # Safety
+/// The same as for [`required`].
+pub unsafe fn optional_path<'a>(path: *const c_char) -> Option<&'a Path> {
+    if path.is_null() {
+        return None;
+    }
+    // SAFETY: `path` is not NULL, and the caller promises that it then ends in NUL.
+    let bytes = unsafe { CStr::from_ptr(path) };
+    Some(Path::new(OsStr::from_bytes(bytes.to_bytes())))
 }
 
 /// Returns the string if it is UTF-8. For ASCII, by far the most common case, this takes only a few

@@ -61,6 +61,38 @@ impl TokenKind {
 /// The expiry of a token that never expires. Such a token is valid until it is rejected.
 pub const NO_EXPIRY: i64 = i64::MAX;
 
+/// How long a token is valid if it states its expiry in a form that keyferry cannot read.
+pub const UNREADABLE_LIFETIME_S: i64 = 15 * 60;
+
+/// The expiry that a service states for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// In seconds since 1970 by the service's clock.
+    At(i64),
+    /// None: the token is valid until it is rejected.
+    Never,
+    /// In a form that keyferry cannot read. The token is used for [`UNREADABLE_LIFETIME_S`].
+    Unreadable,
+}
+
+impl Expiry {
+    /// Returns the expiry in seconds since 1970, for a token that is acquired at `now_s`. `None` if
+    /// there is none.
+    pub fn unix_s(self, now_s: i64) -> Option<i64> {
+        match self {
+            Self::At(unix_s) => Some(unix_s),
+            Self::Never => None,
+            Self::Unreadable => Some(now_s + UNREADABLE_LIFETIME_S),
+        }
+    }
+}
+
+impl From<Option<i64>> for Expiry {
+    fn from(unix_s: Option<i64>) -> Self {
+        unix_s.map_or(Self::Never, Self::At)
+    }
+}
+
 /// A token that a service returned, before it has a generation.
 #[derive(Clone)]
 pub struct NewToken {
@@ -68,19 +100,19 @@ pub struct NewToken {
     pub kind: TokenKind,
     /// Names and values of the headers, in order.
     pub headers: Vec<(String, Secret)>,
-    /// When the token expires, in seconds since 1970 by the service's clock.
-    pub expires_unix_s: Option<i64>,
+    /// When the token expires.
+    pub expiry: Expiry,
     /// Other data from the service's response, without secrets, for people and programs.
     pub details: Value,
 }
 
 impl NewToken {
     /// Creates a token with one header and without details.
-    pub fn new(kind: TokenKind, header: &str, value: Secret, expires_unix_s: Option<i64>) -> Self {
+    pub fn new(kind: TokenKind, header: &str, value: Secret, expiry: impl Into<Expiry>) -> Self {
         Self {
             kind,
             headers: vec![(header.into(), value)],
-            expires_unix_s,
+            expiry: expiry.into(),
             details: Value::Null,
         }
     }

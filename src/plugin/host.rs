@@ -26,6 +26,7 @@ use crate::clock::LATEST_UNIX_S;
 use crate::config::DeclaredKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
+use crate::model::json;
 use crate::secret::Secret;
 use crate::text::has_control;
 
@@ -205,8 +206,7 @@ unsafe extern "C" fn json_get_text(
         let pointer = unsafe { foreign_memory::read_text(pointer, MAX_MESSAGE_BYTES) }
             .map_err(bad_argument("json_get_text", "JSON pointer"))?;
         let text = Secret::new(text);
-        // The parser's message is dropped, because it quotes the document, which may hold secrets.
-        let document: Value = serde_json::from_str(text.expose()).map_err(|_| {
+        let document = json::parse(text.expose()).map_err(|_| {
             Error::new(
                 ErrorKind::BadResponse,
                 format!(

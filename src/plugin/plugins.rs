@@ -53,12 +53,12 @@ impl Plugins {
         let profile = config.profile(config.selected_account())?;
         let mut plugins = Self::default();
         for path in profile
-            .text("plugins")
-            .unwrap_or_default()
-            .split(':')
-            .filter(|path| !path.is_empty())
+            .paths("plugins")
+            .into_iter()
+            .flat_map(std::env::split_paths)
+            .filter(|path| !path.as_os_str().is_empty())
         {
-            if let Err(fault) = plugins.add(Path::new(path)) {
+            if let Err(fault) = plugins.add(&path) {
                 log::write(Level::Error, format_args!("{}", fault.error));
                 plugins.faults.push(fault);
             }

@@ -140,7 +140,7 @@ impl PluginService {
         let new_token = NewToken {
             kind,
             headers: state.headers,
-            expires_unix_s: state.expires_unix_s,
+            expiry: state.expires_unix_s.into(),
             details: serde_json::Value::Null,
         };
         let found = FoundToken {

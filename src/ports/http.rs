@@ -9,6 +9,8 @@
 //!   verified;
 //! - read at most [`MAX_BODY_BYTES`] of the response body, and return by the deadline, whatever the
 //!   peer sends;
+//! - return the body as UTF-8 without a byte order mark. If that is impossible, report an error if the
+//!   status is a success, and else leave the body out;
 //! - end all exchanges immediately when [`Http::close`] is called;
 //! - set [`Failure::sent`] correctly: true if the peer may have received any of the request;
 //! - put no URL, header, body or library message into an error.

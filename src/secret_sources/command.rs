@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::without_secrets;
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Secret;
+use crate::secret::{Extent, Secret};
 use crate::sys::process::{Limits, RunOutcome, run};
 use crate::text;
 
@@ -32,7 +32,7 @@ fn output_line(words: &[String], limits: Limits) -> Result<Secret> {
     else {
         return fail("the command's program has no absolute path; start it with a slash".into());
     };
-    let (mut output, outcome) = match run(
+    let (output, outcome) = match run(
         without_secrets(Command::new(program).args(arguments)),
         None,
         limits,
@@ -80,15 +80,10 @@ fn output_line(words: &[String], limits: Limits) -> Result<Secret> {
             ));
         }
     }
-    let end = text::first_line(&output).len();
-    output.truncate(end);
-    Secret::from_bytes(std::mem::take(&mut *output)).map_or_else(
-        || {
-            fail(format!(
-                "{program} printed a line that is not UTF-8; make it print UTF-8"
-            ))
-        },
-        Ok,
+    Secret::decode(
+        &output,
+        Extent::FirstLine,
+        &format!("the output of {program}"),
     )
 }
 

@@ -5,21 +5,16 @@
 
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Secret;
+use zeroize::Zeroizing;
+
+use crate::error::Result;
+use crate::secret::{Extent, Secret};
 use crate::sys::private_file::{self, Privacy};
-use crate::text::without_last_line_break;
 
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Returns the content of a file without its last line break.
+/// Returns the content of a file.
 pub(super) fn get(path: &Path, privacy: Privacy) -> Result<Secret> {
-    let mut bytes = private_file::read(path, privacy, MAX_BYTES)?;
-    bytes.truncate(without_last_line_break(&bytes).len());
-    Secret::from_bytes(bytes).ok_or_else(|| {
-        Error::new(
-            ErrorKind::SecretSource,
-            format!("{} is not UTF-8; save it as UTF-8", path.display()),
-        )
-    })
+    let bytes = Zeroizing::new(private_file::read(path, privacy, MAX_BYTES)?);
+    Secret::decode(&bytes, Extent::Whole, &path.display().to_string())
 }

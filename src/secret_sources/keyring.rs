@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 use crate::config::{Environment, without_secrets};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::store::KeyBackend;
-use crate::secret::Secret;
+use crate::secret::{Extent, Secret};
 use crate::sys::fork::PerProcess;
 use crate::sys::keyutils;
 use crate::sys::process::{Limits, RunOutcome, run};
 use crate::sys::sync::Mutex;
-use crate::text::without_last_line_break;
 
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(2),
@@ -141,11 +140,7 @@ fn find(service: &str, account: &str, environment: &Environment) -> Result<Optio
         return Ok(found);
     }
     match keyutils::read(&kernel_key_name(service, account)) {
-        Ok(Some(mut bytes)) => Secret::from_bytes(std::mem::take(&mut *bytes))
-            .map(Some)
-            .ok_or_else(|| {
-                source_error("the keyring's item is not UTF-8; save the secret again".into())
-            }),
+        Ok(Some(bytes)) => decode(&bytes).map(Some),
         Ok(None) => tool_failure.map_or(Ok(None), Err),
         Err(error) => Err(tool_failure.unwrap_or_else(|| unavailable_error(&error))),
     }
@@ -253,20 +248,16 @@ fn look_up_with_tool(tool: &str, service: &str, account: &str) -> Result<Option<
         None,
         LIMITS,
     ) {
-        Ok((mut bytes, RunOutcome::Exited(Some(0)) | RunOutcome::StatusLost))
-            if !bytes.is_empty() =>
-        {
-            let end = without_last_line_break(&bytes).len();
-            bytes.truncate(end);
-            Secret::from_bytes(std::mem::take(&mut *bytes))
-                .map(Some)
-                .ok_or_else(|| {
-                    source_error("the keyring's item is not UTF-8; save the secret again".into())
-                })
+        Ok((bytes, RunOutcome::Exited(Some(0)) | RunOutcome::StatusLost)) if !bytes.is_empty() => {
+            decode(&bytes).map(Some)
         }
         Ok((_, RunOutcome::Exited(Some(0 | 1)))) => Ok(None),
         outcome => Err(tool_error(&outcome)),
     }
+}
+
+fn decode(item: &[u8]) -> Result<Secret> {
+    Secret::decode(item, Extent::Whole, "the keyring's item")
 }
 
 fn tool_error<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {

@@ -78,6 +78,10 @@ fn resolve_from(
 ) -> Result<Secret> {
     let found = match setting {
         Setting::Literal(value) => Ok(value.clone()),
+        Setting::NonUtf8(_) => Err(Error::new(
+            ErrorKind::Config,
+            "the value is not UTF-8; set it again in a UTF-8 locale",
+        )),
         Setting::Env(name) => env::get(name, environment),
         Setting::File(path) => file::get(path, Privacy::Private),
         Setting::Mounted(path) => file::get(path, Privacy::Mounted),

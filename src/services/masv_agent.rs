@@ -88,19 +88,20 @@ impl MasvAgent {
     fn parse_session(
         &self,
         route: &str,
-        response: &Response,
+        response: Response,
         context: &dyn Context,
     ) -> Result<AgentSession> {
-        let document = response::parse(NAME, response)?;
-        let user = response::field(&document, "user").filter(|user| user.is_object());
-        let Some(user) = user.cloned() else {
+        let mut document = response::parse(NAME, &response)?;
+        drop(response);
+        let user = response::take(&mut document, "user");
+        if !user.is_object() {
             let message = format!(
                 "the response to {route} has no `user`; check that a MASV Agent listens at `agent.url`"
             );
             return Err(Error::new(ErrorKind::BadResponse, message));
-        };
-        let teams = match response::field(&document, "teams") {
-            Some(Value::Array(teams)) => teams.clone(),
+        }
+        let teams = match response::take(&mut document, "teams") {
+            Value::Array(teams) => teams,
             _ => self.teams(context)?,
         };
         Ok(AgentSession { user, teams })
@@ -119,9 +120,8 @@ impl MasvAgent {
                 format!("the response to {route} has no list of teams; check `agent.url`"),
             )
         };
-        response::list(&document, &["teams"])
-            .map(<[Value]>::to_vec)
-            .ok_or_else(no_list)
+        drop(response);
+        response::into_list(document, &["teams"]).ok_or_else(no_list)
     }
 }
 
@@ -196,7 +196,7 @@ impl Agent for MasvAgent {
         if !response::is_success(&response) {
             return Err(unexpected(route, &response, &[]));
         }
-        self.parse_session(route, &response, context)
+        self.parse_session(route, response, context)
     }
 
     fn sign_in(
@@ -221,7 +221,7 @@ impl Agent for MasvAgent {
                 &secrets,
             ));
         }
-        self.session_after_login("POST /api/v1/login", &response, &secrets, context)
+        self.session_after_login("POST /api/v1/login", response, &secrets, context)
     }
 
     fn sign_up(
@@ -248,7 +248,7 @@ impl Agent for MasvAgent {
                 &secrets,
             ));
         }
-        self.session_after_login(route, &response, &secrets, context)
+        self.session_after_login(route, response, &secrets, context)
     }
 }
 
@@ -258,12 +258,12 @@ impl MasvAgent {
     fn session_after_login(
         &self,
         route: &str,
-        response: &Response,
+        response: Response,
         secrets: &[&Secret],
         context: &dyn Context,
     ) -> Result<AgentSession> {
-        if !response::is_success(response) {
-            return Err(unexpected(route, response, secrets));
+        if !response::is_success(&response) {
+            return Err(unexpected(route, &response, secrets));
         }
         if response.body.is_empty() {
             self.session(context)

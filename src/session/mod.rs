@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::resource::{self, is_plain};
-use crate::model::token::Token;
+use crate::model::token::{Expiry, Token};
 use crate::plugin::Plugins;
 use crate::ports::http::Http;
 use crate::ports::service::{Acquired, Agent, AgentSession, Context};
@@ -148,7 +148,7 @@ impl Session {
         let plugins = Plugins::load(&mut config)?;
         Self::open_over(&config, options, &plugins, |profile| {
             Box::new(Transport::new(transport::Options {
-                ca_file: profile.text("http.ca_file").map(PathBuf::from),
+                ca_file: profile.paths("http.ca_file").map(PathBuf::from),
                 proxy: Proxy::from_setting(profile.text("http.proxy")),
                 ignores_environment: !trusts_environment(),
             }))
@@ -474,13 +474,12 @@ impl Session {
         let _budget = WaitBudget::begin(None);
         self.lookup().at(resource, |resolved, bound| {
             let mut found = bound.service.adopt(&resolved.target, value)?;
-            found.new_token.expires_unix_s = expires_unix_s.or(found.new_token.expires_unix_s);
+            if let Some(expires_unix_s) = expires_unix_s {
+                found.new_token.expiry = Expiry::At(expires_unix_s);
+            }
             let now_s = state.now_us(bound).div_euclid(1_000_000);
-            if found
-                .new_token
-                .expires_unix_s
-                .is_some_and(|expires| expires <= now_s)
-            {
+            let expires_unix_s = found.new_token.expiry.unix_s(now_s);
+            if expires_unix_s.is_some_and(|expires| expires <= now_s) {
                 return Err(Error::new(
                     ErrorKind::InvalidValue,
                     "the token has already expired; get a new one",

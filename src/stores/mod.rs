@@ -20,8 +20,9 @@ pub fn open(
     is_standalone: bool,
     keyring: impl FnOnce() -> Box<dyn KeyBackend>,
 ) -> Box<dyn Store> {
-    match profile.text("store") {
-        Some("memory") | None => Box::new(MemoryStore::default()),
+    match profile.paths("store") {
+        None => Box::new(MemoryStore::default()),
+        Some(setting) if setting == "memory" => Box::new(MemoryStore::default()),
         _ if is_standalone && !profile.is_set("store") => Box::new(MemoryStore::default()),
         Some(setting) => {
             let keyring = (profile.text("store_key") == Some("keyring")).then(keyring);

@@ -4,16 +4,15 @@ use reqwest::Client;
 use reqwest::header::{
     CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 use url::Url;
-use zeroize::Zeroizing;
 
+use super::body;
 use super::client::Route;
 use super::failure;
 use super::progress::{PROGRESS, Progress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ports::http::{Failure, MAX_BODY_BYTES, Method, Request, Response};
+use crate::model::timestamp;
+use crate::ports::http::{Failure, Method, Request, Response};
 use crate::secret::Secret;
 
 /// Headers that the HTTP client sets itself.
@@ -161,37 +160,11 @@ fn sensitive_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderVal
 }
 
 async fn read_response(mut response: reqwest::Response, peer: &str) -> Result<Response> {
-    let status = response.status().as_u16();
-    let bad_response = |message: &str| {
-        Error::new(
-            ErrorKind::BadResponse,
-            format!("{peer} sent {message}; check its URL"),
-        )
-        .with_http_status(status)
-    };
-    let expected = response.content_length().unwrap_or(0);
-    if expected > MAX_BODY_BYTES as u64 {
-        return Err(bad_response("a response of more than 1 MiB"));
-    }
-    let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or(0)));
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| failure::from_reqwest(peer, &error).with_http_status(status))?
-    {
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(bad_response("a response of more than 1 MiB"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    let body = Secret::from_bytes(std::mem::take(&mut *body))
-        .ok_or_else(|| bad_response("a response that is not UTF-8"))?;
+    let body = body::read(&mut response, peer).await?;
     let headers = response.headers();
     Ok(Response {
-        status,
-        date_unix_s: time_header(headers, DATE)
-            .and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok())
-            .map(OffsetDateTime::unix_timestamp),
+        status: response.status().as_u16(),
+        date_unix_s: time_header(headers, DATE).and_then(timestamp::parse),
         retry_after: time_header(headers, RETRY_AFTER).map(str::to_owned),
         cookies: headers
             .get_all(SET_COOKIE)

@@ -10,6 +10,7 @@
 //! abort all exchanges at once, even if a name server never responds. A hung lookup is abandoned:
 //! its thread goes on, and nothing waits for the thread.
 
+mod body;
 mod client;
 mod exchange;
 mod failure;

@@ -20,6 +20,7 @@ use rustls_platform_verifier::Verifier;
 use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::private_file::{self, Privacy};
+use crate::text;
 
 const MAX_CA_FILE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -135,7 +136,12 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let config_error = |what: &str| Error::new(ErrorKind::Config, format!("http.ca_file: {what}"));
     let bytes = private_file::read(path, Privacy::Mounted, MAX_CA_FILE_BYTES)
         .map_err(|error| config_error(error.message()))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    // The text around the certificates may have any encoding that contains ASCII.
+    let text = text::without_mark(&bytes).map_err(|fault| {
+        let (file, reason) = (path.display(), fault.reason());
+        config_error(&format!("{file} {reason}; save it as UTF-8"))
+    })?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(config_error(&format!(

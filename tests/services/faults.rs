@@ -84,6 +84,85 @@ pub(crate) fn documents() -> Vec<Column> {
     ]
 }
 
+/// Documents that would take much memory: more than the parser allows, and nearly as much as it
+/// allows. What they end in depends on the row.
+pub(crate) fn large_documents() -> Vec<Column> {
+    let list = |item: &str, count| format!("[{}{item}]", format!("{item},").repeat(count));
+    let objects = |count| list(r#"{"a":[1]}"#, count);
+    let text = |count| "x".repeat(count);
+    let fields = |count| {
+        let fields: Vec<_> = (0..count)
+            .map(|number| format!(r#""a{number}":"""#))
+            .collect();
+        format!(r#"{{"email":"",{}}}"#, fields.join(","))
+    };
+    let login = |user: String, teams: String| {
+        format!(r#"{{"token":"abc","jwtToken":"abc","user":{user},"teams":{teams}}}"#)
+    };
+    let user_of = |fields: String| login(fields, "[]".into());
+    let bodies = [
+        (200, "too many objects", objects(16_000)),
+        (200, "many objects", objects(1_990)),
+        (200, "many small objects", list(r#"{"":0}"#, 2_400)),
+        (200, "too many fields", fields(32_000)),
+        (200, "many fields", fields(8_900)),
+        (200, "many numbers", list("0.5", 31_000)),
+        (200, "many strings", list("\"ab\"", 30_000)),
+        (
+            200,
+            "an escaped string",
+            format!("\"\\n{}\"", text(1_000_000)),
+        ),
+        (
+            200,
+            "a string of escapes",
+            format!("\"{}\"", "\\n".repeat(500_000)),
+        ),
+        (
+            200,
+            "a long name",
+            format!(r#"{{"{}":1}}"#, text(1_000_000)),
+        ),
+        (
+            200,
+            "a long list and a long string",
+            format!(
+                r#"{{"a":"{}","records":{}}}"#,
+                text(900_000),
+                objects(1_000)
+            ),
+        ),
+        (
+            200,
+            "a user of many objects",
+            login(r#"{"email":""}"#.into(), objects(1_950)),
+        ),
+        (200, "a user of many fields", user_of(fields(8_800))),
+        (
+            200,
+            "a user of one string",
+            user_of(format!(r#"{{"email":"{}"}}"#, text(1_000_000))),
+        ),
+        (
+            401,
+            "an error of many objects",
+            format!(r#"{{"errors":{}}}"#, objects(1_950)),
+        ),
+        (
+            401,
+            "an error of one string",
+            format!(r#"{{"message":"{}"}}"#, text(1_000_000)),
+        ),
+    ];
+    bodies
+        .into_iter()
+        .map(|(status, name, body)| {
+            assert!(body.len() <= 1 << 20, "{name}");
+            column(name, document(status, "application/json", body), 0)
+        })
+        .collect()
+}
+
 /// Tokens that no header can carry.
 pub(crate) fn tokens() -> Vec<Column> {
     let long = "x".repeat(20_000);

@@ -115,7 +115,7 @@ fn a_login_is_repeated_after_a_short_retry_after() {
 #[test]
 fn a_retry_after_that_says_nothing_is_passed_over() {
     let sandbox = checks::sandbox();
-    for text in ["-5", "soon", "", "1.5", "Thu, 01 Jan 1970 00:00:00 GMT"] {
+    for text in ["-5", "soon", "", "1.5 s", "Thu, 01 Jan 1970 00:00:00 GMT"] {
         let session = with_key(&sandbox).open();
         sandbox.fault(throttled(text, Service::Masv, "/v1.1/teams/"));
         let error = failure(

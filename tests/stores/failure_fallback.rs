@@ -58,8 +58,9 @@ fn run_with_wrong_password(harness: &Harness, home: Option<&Path>, count: usize)
 
 fn fallback(runtime_dir: &Path) -> FailureFallback {
     let runtime_dir = runtime_dir.to_str().unwrap().to_owned();
-    let environment: Environment =
-        std::sync::Arc::new(move |name| (name == "XDG_RUNTIME_DIR").then(|| runtime_dir.clone()));
+    let environment: Environment = std::sync::Arc::new(move |name| {
+        (name == "XDG_RUNTIME_DIR").then(|| runtime_dir.clone().into())
+    });
     FailureFallback::new(&environment)
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { beforeEach, test } from 'node:test';
@@ -286,6 +287,38 @@ test('a text with NUL is refused, not cut', async () => {
   }
   await fails('KEYFERRY_E_INVALID_VALUE', () => session.masvLogin(sandbox.email, 'pass\0word'));
   await fails('KEYFERRY_E_INVALID_VALUE', () => session.masvLogin(sandbox.email, Buffer.from('pass\0word')));
+});
+
+test('a secret is literal, as a string and as bytes', async () => {
+  const passwords = [];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.setEncoding('utf8').on('data', (chunk) => (body += chunk));
+    request.on('end', () => {
+      passwords.push(JSON.parse(body).password);
+      response.end('\ufeff{"token":"abc"}');
+    });
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const settings = { 'masv.url': `http://127.0.0.1:${server.address().port}` };
+  try {
+    for (const sent of ['word', '  word  ', '\ufeffword', 'wörd 東']) {
+      for (const secret of [sent, Buffer.from(sent), new TextEncoder().encode(sent)]) {
+        const own = new Session({ file: false, settings });
+        assert.equal((await own.masvLogin(sandbox.email, secret)).value, 'abc');
+        assert.equal(passwords.pop(), sent);
+      }
+    }
+    for (const secret of [Buffer.from('canary\u00e9', 'latin1'), Buffer.from('\ufeffcanary', 'utf16le'), Buffer.from('canary\r\n')]) {
+      const own = new Session({ file: false, settings });
+      const error = await own.masvLogin(sandbox.email, secret).catch((error) => error);
+      assert.ok(['KEYFERRY_E_NOT_UTF8', 'KEYFERRY_E_INVALID_VALUE'].includes(error.code), error.code);
+      assert.ok(error.message.includes('; ') && !error.message.includes('canary'), error.message);
+    }
+    assert.deepEqual(passwords, []);
+  } finally {
+    server.close();
+  }
 });
 
 test('a secret with half a character is refused, not changed', async () => {

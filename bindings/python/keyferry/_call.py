@@ -1,12 +1,14 @@
 """Calls functions of the C ABI: converts arguments, returns results, and raises errors."""
 
 from ctypes import byref, c_char, c_size_t, c_void_p, memset, string_at
+from os import fsencode
 
 from ._library import bind_gil
 from .error import InvalidValue, error_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from os import PathLike
     from types import TracebackType
     from typing import Any, Optional, Union
 
@@ -81,6 +83,17 @@ def encode_utf8(text: str) -> bytes:
 def encode_optional(text: "Optional[str]") -> "Optional[bytes]":
     """Encodes a string for C; `None` becomes NULL."""
     return None if text is None else encode(text)
+
+
+def encode_path(path: "Union[str, bytes, PathLike[str], PathLike[bytes]]") -> bytes:
+    """Encodes a path for C, as Python encodes it for the operating system. It need not be UTF-8."""
+    try:
+        encoded = fsencode(path)
+    except UnicodeEncodeError:
+        raise InvalidValue("the path contains a lone surrogate; decode it with os.fsdecode") from None
+    if 0 in encoded:
+        raise InvalidValue("the path contains a NUL; check it")
+    return encoded
 
 
 class WipedSecrets:

@@ -1,6 +1,6 @@
 """The settings of a session."""
 
-from ._call import WipedSecrets, call_ptr, call_status, encode
+from ._call import WipedSecrets, call_ptr, call_status, encode, encode_path
 from ._library import bind_gil, bind_nogil
 from .error import Error
 
@@ -37,7 +37,7 @@ class Config:
                 call_status(_config_set, self._address, encode(key), copy)
 
     @classmethod
-    def load(cls, path: "Union[str, PathLike[str], None]" = None) -> "Config":
+    def load(cls, path: "Union[str, bytes, PathLike[str], PathLike[bytes], None]" = None) -> "Config":
         """Reads a configuration file, then the environment, which overrides it.
 
         Without a path, reads `keyferry/config.toml` in the user's configuration directory, if it
@@ -46,7 +46,7 @@ class Config:
         capabilities), reads no environment variable, and raises `ConfigError` without a path.
         """
         config = cls.__new__(cls)
-        config._address = call_ptr(_config_load, None if path is None else encode(str(path)))
+        config._address = call_ptr(_config_load, None if path is None else encode_path(path))
         return config
 
     def set(self, key: str, value: "Secret") -> None:

@@ -4,7 +4,10 @@ import asyncio
 import copy
 import datetime
 import gc
+import http.server
+import json
 import os
+import pathlib
 import pickle
 import threading
 import time
@@ -366,6 +369,57 @@ class Lives(Case):
         while (threads(), files()) != before and time.monotonic() < deadline:
             pass
         self.assertEqual((threads(), files()), before)
+
+
+class PasswordService(http.server.BaseHTTPRequestHandler):
+    """Accepts every login and keeps the passwords."""
+
+    passwords: "list[str]" = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.passwords.append(json.loads(body)["password"])
+        answer = b'\xef\xbb\xbf{"token": "abc"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Encodings(Case):
+    def test_a_secret_is_literal_in_each_type(self):
+        server = http.server.HTTPServer(("127.0.0.1", 0), PasswordService)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        for sent in ("word", "  word  ", "\ufeffword", "wörd 東"):
+            encoded = sent.encode()
+            for secret in (sent, encoded, bytearray(encoded)):
+                with self.subTest(secret), keyferry.Session(config(masv_url=url)) as session:
+                    self.assertEqual(session.masv_login(EMAIL, secret).value, "abc")
+                    self.assertEqual(PasswordService.passwords.pop(), sent)
+        for refused in (b"canary\xe9", "canary\n".encode("utf-16"), b"can\0ary", "canary\udce9", b"canary\r\n"):
+            for secret in (refused, bytearray(refused)) if isinstance(refused, bytes) else (refused,):
+                with self.subTest(secret), keyferry.Session(config(masv_url=url)) as session:
+                    error = self.fails(keyferry.InvalidValue, session.masv_login, EMAIL, secret)
+                    self.assertIn("; ", str(error))
+                    self.assertNotIn("canary", str(error))
+        self.assertEqual(PasswordService.passwords, [])
+
+    def test_a_path_need_not_be_utf_8(self):
+        path = os.path.join(os.environ["TEST_FOLDER"].encode(), b"python\xff.toml")
+        with open(path, "wb") as file:
+            file.write(b"\xef\xbb\xbf[masv]\r\nteam = 'other'\r\n")
+        os.chmod(path, 0o600)
+        for given in (path, os.fsdecode(path), pathlib.Path(os.fsdecode(path))):
+            with self.subTest(given), keyferry.Session(keyferry.Config.load(given)) as session:
+                self.assertIn("masv", session.explain("user")["service"])
+        self.fails(keyferry.InvalidValue, keyferry.Config.load, "/a\0b")
+        self.fails(keyferry.InvalidValue, keyferry.Config.load, "/a\ud800b")
 
 
 class Configs(Case):

@@ -61,8 +61,11 @@ impl Message {
             self.0.retain(|(other, _)| other != key);
             return Ok(());
         }
-        let value = str::from_utf8(value)
-            .map_err(|_| invalid_message(&format!("the value of {key} is not UTF-8")))?;
+        let value = str::from_utf8(value).map_err(|_| {
+            invalid_message(&format!(
+                "the value of {key} is not UTF-8; convert it to UTF-8"
+            ))
+        })?;
         self.push(key, Secret::from(value))
     }
 
@@ -199,7 +202,9 @@ fn check_line(key: &str, value: &str) -> Result<()> {
         return Err(invalid_message("a line is longer than 65535 bytes"));
     }
     if has_control(key) || has_control(value) {
-        return Err(invalid_message("a line contains a control character"));
+        return Err(invalid_message(
+            "a line contains a control character; end each line with LF alone",
+        ));
     }
     Ok(())
 }

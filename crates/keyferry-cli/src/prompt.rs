@@ -3,17 +3,20 @@
 //!
 //! A setting cannot use a prompt as its source. Only commands that may prompt call this module.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::sys::terminal::Terminal;
 use keyferry::config::{Environment, check_text, without_secrets};
 use keyferry::error::{Error, ErrorKind, Result};
-use keyferry::secret::Secret;
+use keyferry::secret::{Extent, Secret};
 use keyferry::sys::process::{Limits, RunOutcome, run};
-use keyferry::text::{first_line, is_invisible};
+use keyferry::text::is_invisible;
 
 /// The order in which the ways to prompt are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,8 +54,7 @@ pub fn ask(
         (program, _) => match (Terminal::open(), program) {
             (Ok(mut terminal), _) => terminal
                 .ask(&question, hidden)
-                .map_err(|error| terminal_error(&error))?
-                .to_vec(),
+                .map_err(|error| terminal_error(&error))?,
             (Err(_), Some(program)) => run_askpass(&program, &question)?,
             (Err(_), None) => {
                 let what = "cannot prompt: there is no terminal; use --secret-file or --secret-fd, or set the value in config.toml";
@@ -60,8 +62,7 @@ pub fn ask(
             }
         },
     };
-    let answer = Secret::from_bytes(bytes)
-        .ok_or_else(|| Error::new(ErrorKind::SecretSource, "the input is not UTF-8"))?;
+    let answer = Secret::decode(&bytes, Extent::FirstLine, "the input")?;
     #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
     check_text(ErrorKind::SecretSource, "the input", answer.expose())?;
     Ok(answer)
@@ -81,7 +82,7 @@ fn terminal_error(error: &io::Error) -> Error {
 
 /// Runs the askpass program as git and ssh do: the prompt is its only argument, and the first line
 /// of its output is the input.
-fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
+fn run_askpass(program: &OsStr, question: &str) -> Result<Zeroizing<Vec<u8>>> {
     let fail = |what: String| Error::new(ErrorKind::SecretSource, what);
     if !Path::new(program).is_absolute() {
         return Err(fail(
@@ -93,7 +94,7 @@ fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
         None,
         ASKPASS_LIMITS,
     );
-    let (mut output, ended) = started.map_err(|error| {
+    let (output, ended) = started.map_err(|error| {
         fail(format!(
             "cannot start the askpass program: {}; check GIT_ASKPASS and SSH_ASKPASS",
             error.kind()
@@ -105,9 +106,7 @@ fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
             "prompt cancelled: the askpass program returned no input",
         ));
     }
-    let end = first_line(&output).len();
-    output.truncate(end);
-    Ok(std::mem::take(&mut *output))
+    Ok(output)
 }
 
 /// Percent-encodes the characters of a prompt that could control the terminal, reorder the line, or
@@ -161,7 +160,7 @@ mod tests {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
         let name = program.to_str().unwrap().to_owned();
         let environment = |value: String| -> Environment {
-            Arc::new(move |name| (name == "SSH_ASKPASS").then(|| value.clone()))
+            Arc::new(move |name| (name == "SSH_ASKPASS").then(|| value.clone().into()))
         };
         let answer = ask(
             "Who \u{1b}?",

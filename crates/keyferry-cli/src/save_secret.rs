@@ -16,6 +16,7 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::secret_sources::save_in_keyring;
 use keyferry::sys::private_file::{self, Privacy};
+use keyferry::text;
 
 /// Where a secret is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,20 +58,8 @@ pub fn save_secret(
             )
         }
         SaveTarget::File => {
-            let path = config
-                .parent()
-                .unwrap_or(Path::new("/"))
-                .join("secrets")
-                .join(&item);
-            let name = path
-                .to_str()
-                .ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Config,
-                        "cannot save the secret: the path of the configuration directory is not UTF-8",
-                    )
-                })?
-                .to_owned();
+            let path = secrets_dir(&config).join(&item);
+            let name = utf8_path(&path)?.to_owned();
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the user asked to save the secret in a private file"
@@ -95,9 +84,28 @@ pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) 
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] if the directory of config.toml is in a directory of another user;
-/// [`ErrorKind::Config`] if it cannot be found.
-pub fn check_save(context: &CliContext) -> Result<()> {
-    private_file::check_replace(&config_path(context)?)
+/// [`ErrorKind::Config`] if it cannot be found, or if its path cannot be written into config.toml.
+pub fn check_save(target: SaveTarget, context: &CliContext) -> Result<()> {
+    let config = config_path(context)?;
+    if target == SaveTarget::File {
+        utf8_path(&secrets_dir(&config))?;
+    }
+    private_file::check_replace(&config)
+}
+
+fn secrets_dir(config: &Path) -> PathBuf {
+    config.parent().unwrap_or(Path::new("/")).join("secrets")
+}
+
+/// Returns a path as text, because config.toml is UTF-8.
+fn utf8_path(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        let message = format!(
+            "cannot save the secret in {}: the path is not UTF-8, so config.toml cannot refer to it; use --save keyring",
+            path.display()
+        );
+        Error::new(ErrorKind::Config, message)
+    })
 }
 
 fn config_path(context: &CliContext) -> Result<PathBuf> {
@@ -111,11 +119,13 @@ fn config_path(context: &CliContext) -> Result<PathBuf> {
 
 fn write_setting(path: &Path, account: &str, key: &str, value: Value) -> Result<()> {
     let old_text = match private_file::read(path, Privacy::Public, MAX_CONFIG_BYTES) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
-            Error::new(
-                ErrorKind::Config,
-                format!("cannot edit {}: it is not UTF-8", path.display()),
-            )
+        Ok(bytes) => text::decode(&bytes).map(str::to_owned).map_err(|fault| {
+            let file = path.display();
+            let message = format!(
+                "cannot edit {file}: it {}; save it as UTF-8",
+                fault.reason()
+            );
+            Error::new(ErrorKind::Config, message)
         })?,
         Err(error) if error.kind == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),

@@ -16,9 +16,8 @@ use crate::streams::Streams;
 use crate::sys::stdio;
 use keyferry::config::check_text;
 use keyferry::error::{Error, ErrorKind, Result};
-use keyferry::secret::Secret;
+use keyferry::secret::{Extent, Secret};
 use keyferry::sys::private_file::{self, Privacy};
-use keyferry::text::first_line;
 
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
@@ -101,11 +100,10 @@ impl SecretInput {
                 })?;
                 read_lines(&file)?
             }
-            (None, Some(path)) => split_lines(Zeroizing::new(private_file::read(
-                path,
-                Privacy::Private,
-                MAX_INPUT_BYTES,
-            )?))?,
+            (None, Some(path)) => {
+                let bytes = private_file::read(path, Privacy::Private, MAX_INPUT_BYTES)?;
+                split_lines(&Zeroizing::new(bytes), &path.display().to_string())?
+            }
             (None, None) if context.stdin_is_terminal => {
                 return self.prompt_for_each(prompts, required, context);
             }
@@ -159,19 +157,23 @@ fn read_lines(input: impl Read) -> Result<Vec<Secret>> {
     input
         .take(MAX_INPUT_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|_| source_error("cannot read the secret from its file descriptor"))?;
+        .map_err(|_| {
+            source_error("cannot read the secret from its file descriptor; open it for reading")
+        })?;
     if bytes.len() > MAX_INPUT_BYTES {
-        return Err(source_error("the secret is longer than 64 KiB"));
+        return Err(source_error(
+            "the secret is longer than 64 KiB; check that it is the right input",
+        ));
     }
-    split_lines(bytes)
+    split_lines(&bytes, "the secret")
 }
 
-fn split_lines(bytes: Zeroizing<Vec<u8>>) -> Result<Vec<Secret>> {
-    let line = |line: &[u8]| {
-        Secret::from_bytes(first_line(line).to_vec())
-            .ok_or_else(|| source_error("the secret is not UTF-8"))
-    };
-    bytes.split(|byte| *byte == b'\n').map(line).collect()
+/// Decodes each line as a secret. `subject` names the source in error messages.
+fn split_lines(bytes: &[u8], subject: &str) -> Result<Vec<Secret>> {
+    bytes
+        .split(|byte| *byte == b'\n')
+        .map(|line| Secret::decode(line, Extent::FirstLine, subject))
+        .collect()
 }
 
 fn source_error(what: &'static str) -> Error {

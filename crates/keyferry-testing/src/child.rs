@@ -41,11 +41,11 @@ pub fn run(command: &mut Command, limit: Duration) -> ProgramOutput {
 
 /// Runs a program with this text as its standard input, for at most 120 s. A program that does not
 /// read its input is not an error.
-pub fn run_with_input(command: &mut Command, input: &str) -> ProgramOutput {
-    capture(command, Some(input), LIMIT)
+pub fn run_with_input(command: &mut Command, input: &(impl AsRef<[u8]> + ?Sized)) -> ProgramOutput {
+    capture(command, Some(input.as_ref()), LIMIT)
 }
 
-fn capture(command: &mut Command, input: Option<&str>, limit: Duration) -> ProgramOutput {
+fn capture(command: &mut Command, input: Option<&[u8]>, limit: Duration) -> ProgramOutput {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdin(input.map_or_else(Stdio::null, |_| Stdio::piped()))
@@ -53,8 +53,8 @@ fn capture(command: &mut Command, input: Option<&str>, limit: Duration) -> Progr
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-    if let Some((mut stdin, input)) = child.stdin.take().zip(input.map(str::to_owned)) {
-        thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    if let Some((mut stdin, input)) = child.stdin.take().zip(input.map(<[u8]>::to_vec)) {
+        thread::spawn(move || drop(stdin.write_all(&input)));
     }
     let (said, heard) = mpsc::channel();
     let pipes: [(bool, Box<dyn Read + Send>); 2] = [

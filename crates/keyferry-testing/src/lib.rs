@@ -19,6 +19,7 @@ pub mod plugins;
 #[cfg(target_os = "linux")]
 pub mod privilege;
 mod program_output;
+pub mod raw_service;
 pub mod secrets;
 pub mod settings;
 pub mod skip;

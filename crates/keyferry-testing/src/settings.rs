@@ -1,6 +1,7 @@
 //! Settings, configurations and environments that lead to a sandbox.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use keyferry::clock::Clock;
@@ -75,7 +76,7 @@ pub fn try_config<'a>(
 
 /// Returns an environment with these variables only.
 pub fn environment(pairs: &[(&str, &str)]) -> Environment {
-    let map: HashMap<String, String> = pairs
+    let map: HashMap<String, OsString> = pairs
         .iter()
         .map(|(name, value)| ((*name).into(), (*value).into()))
         .collect();

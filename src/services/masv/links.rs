@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::api::{Masv, NAME, PACKAGE_HEADER, unexpected};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::json::integer;
 use crate::model::key::{Access, ResourceKind};
 use crate::model::token::{NewToken, TokenKind};
 use crate::ports::http::{Request, Response};
@@ -43,7 +44,7 @@ impl Masv {
         );
         let mut new_token = NewToken::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
         let detail = |name| response::detail(&document, name);
-        let size = response::field(&document, "package_size").and_then(|size| size.as_u64());
+        let size = response::field(&document, "package_size").and_then(integer);
         new_token.details = json!({ "package_id": id, "name": detail("name"), "expiry": detail("expiry"), "package_size": size });
         let found = FoundToken {
             resource_kind: ResourceKind::Package,

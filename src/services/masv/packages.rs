@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::api::{ApiResponse, Masv, PACKAGE_HEADER};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::json::integer;
 use crate::model::key::{Access, ResourceKind};
 use crate::model::token::{NewToken, TokenKind};
 use crate::ports::service::{Acquired, Context, FoundToken, TokenSpec};
@@ -139,9 +140,9 @@ impl Masv {
             let added = parse_page(list, records, &mut seen)?;
             all.extend(added);
             let total = response::field(&document, "metadata")
-                .and_then(|metadata| response::field(metadata, "total")?.as_u64());
+                .and_then(|metadata| integer(response::field(metadata, "total")?));
             let is_last = total.map_or(records.len() < PAGE_SIZE, |total| {
-                seen.len() as u64 >= total
+                i64::try_from(seen.len()).is_ok_and(|seen| seen >= total)
             });
             if is_last || seen.len() == before {
                 break;

@@ -8,6 +8,7 @@ use serde_json::json;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::model::token::Expiry;
 use crate::services::test_context::{HOSTILE, ScriptedContext, headers, spec};
 
 const TEAM: &str = "01D377KWTJDPC8JQC6XVGPMHDW";
@@ -251,8 +252,8 @@ fn a_package_is_looked_up_with_the_key_alone() {
         (ResourceKind::Package, "P", Access::Manage)
     );
     assert_eq!(
-        (headers(&found.new_token), found.new_token.expires_unix_s),
-        (vec!["X-Package-Token: t".into()], None)
+        (headers(&found.new_token), found.new_token.expiry),
+        (vec!["X-Package-Token: t".into()], Expiry::Never)
     );
     let sent = context.sent();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::api::{ApiResponse, LOGIN_ROUTE, Masv, NAME, TEAMS_PATH, USER_HEADER, unexpected};
 use crate::error::{Error, ErrorKind, Result};
@@ -85,17 +85,15 @@ impl Masv {
         if !response::is_success(&response) {
             return Err(unexpected(LOGIN_ROUTE, &response, &secrets));
         }
-        let document = response::parse(NAME, &response)?;
+        let mut document = response::parse(NAME, &response)?;
+        drop(response);
         let token = response::token(LOGIN_ROUTE, &document, "token")?;
         let expiry = response::expiry(&token, &document, &["expires_at", "token_expires_at"]);
         let mut new_token = NewToken::new(TokenKind::User, USER_HEADER, token, expiry);
-        let field_or_null = |name| {
-            response::field(&document, name)
-                .cloned()
-                .unwrap_or_default()
-        };
-        new_token.details =
-            json!({ "user": field_or_null("user"), "teams": field_or_null("teams") });
+        let mut take = |name| response::take(&mut document, name);
+        // `json!` would copy the values.
+        let details = ["user", "teams"].map(|name| (name.to_owned(), take(name)));
+        new_token.details = Value::Object(details.into_iter().collect());
         Ok(new_token)
     }
 
@@ -131,6 +129,7 @@ impl Masv {
         if response.status() != 401 {
             return Ok(response);
         }
+        drop(response);
         context.reject(&first_token);
         let second_token = self.user_token(context)?;
         let response = self.get_with_token(path, &second_token, context)?;

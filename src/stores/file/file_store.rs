@@ -2,6 +2,7 @@
 //! be written goes to the fallback for failures, and to memory if that can't be used either.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
 use super::location::{self, KeyLocation};
@@ -31,7 +32,7 @@ pub struct FileStore {
 
 impl FileStore {
     /// Creates the store that a setting names: `file`, or `file:` and an absolute path.
-    pub fn new(setting: &str, environment: &Environment) -> Self {
+    pub fn new(setting: &(impl AsRef<OsStr> + ?Sized), environment: &Environment) -> Self {
         Self::with_keyring(None, setting, environment)
     }
 
@@ -39,12 +40,12 @@ impl FileStore {
     /// file.
     pub fn with_keyring(
         keyring: Option<Box<dyn KeyBackend>>,
-        setting: &str,
+        setting: &(impl AsRef<OsStr> + ?Sized),
         environment: &Environment,
     ) -> Self {
         Self {
             files: Arc::new(RecordFiles::new(location::find(
-                setting,
+                setting.as_ref(),
                 environment,
                 keyring,
             ))),

@@ -6,6 +6,8 @@
 //! | `file` | `$XDG_STATE_HOME/keyferry`, else `$HOME/.local/state/keyferry` | `$XDG_DATA_HOME/keyferry/store.key`, else `$HOME/.local/share/keyferry/store.key` |
 //! | `file:/PATH` | `/PATH` | `/PATH/store.key` |
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::config::Environment;
@@ -56,19 +58,24 @@ impl KeyLocation {
 /// # Errors
 /// [`ErrorKind::Store`] if the environment doesn't name the user's directories.
 pub(super) fn find(
-    setting: &str,
+    setting: &OsStr,
     environment: &Environment,
     keyring: Option<Box<dyn KeyBackend>>,
 ) -> Result<Location> {
     let location = |dir: PathBuf, key_dir, home| {
-        let name = format!("store {}", dir.display());
+        // Two directories must not have the same name, also if they are not UTF-8.
+        let shown = dir
+            .to_str()
+            .map_or_else(|| format!("{dir:?}"), str::to_owned);
+        let name = format!("store {shown}");
         let key = keyring.map_or(KeyLocation::Dir(key_dir), |backend| {
             KeyLocation::Keyring(backend, name)
         });
         Location { dir, key, home }
     };
-    if let Some(path) = setting.strip_prefix("file:") {
-        return Ok(location(PathBuf::from(path), PathBuf::from(path), None));
+    if let Some(path) = setting.as_bytes().strip_prefix(b"file:") {
+        let path = PathBuf::from(OsStr::from_bytes(path));
+        return Ok(location(path.clone(), path, None));
     }
     let absolute = |name: &str| {
         environment(name)
@@ -132,9 +139,9 @@ mod tests {
                 variables
                     .iter()
                     .find(|(variable, _)| variable == name)
-                    .map(|(_, value)| value.clone())
+                    .map(|(_, value)| value.into())
             });
-            let found = find("file", &environment, None).ok();
+            let found = find(OsStr::new("file"), &environment, None).ok();
             let found = found.map(|location| {
                 (
                     location.dir.display().to_string(),
@@ -147,7 +154,7 @@ mod tests {
             );
         }
         let location = find(
-            "file:/x/y",
+            OsStr::new("file:/x/y"),
             &(Arc::new(|_: &str| None) as Environment),
             None,
         )

@@ -402,7 +402,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let setting = format!("file:{}/store", folder.path().display());
         let nothing: Environment = Arc::new(|_: &str| None);
-        let location = location::find(&setting, &nothing, None).unwrap();
+        let location = location::find(setting.as_ref(), &nothing, None).unwrap();
         let store = open_store::open_or_create(&location).unwrap();
         let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
         let key = scope.key(ResourceKind::Package, "01A", Access::Manage);

@@ -276,7 +276,7 @@ fn check_proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
             CheckState::Good,
             format!(
                 "{} (from {name}), not used for this machine",
-                without_user(&value)
+                without_user(&value.to_string_lossy())
             ),
         ),
         None => report.add("proxy", CheckState::Good, "none"),
@@ -441,7 +441,9 @@ impl Redaction {
         {
             replacements.push((email.expose().to_owned(), "(e-mail)"));
         }
-        let home = (context.environment)("HOME").map(|home| home.trim_end_matches('/').to_owned());
+        // Messages show paths in the same form.
+        let home = (context.environment)("HOME")
+            .map(|home| home.to_string_lossy().trim_end_matches('/').to_owned());
         replacements.extend(home.filter(|home| home.len() > 1).map(|home| (home, "~")));
         Self(replacements)
     }

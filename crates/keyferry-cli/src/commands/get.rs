@@ -4,7 +4,7 @@
 //! It never prompts, because build tools wait only 10 s for a response.
 
 use std::fmt;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 
 use clap::Args;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -18,6 +18,7 @@ use crate::time_format::rfc3339;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::resource::is_url;
+use keyferry::text::BYTE_ORDER_MARK;
 
 /// The longest request that is read: a URI of 8 KiB, and room for properties that the protocol may
 /// add.
@@ -54,11 +55,12 @@ pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>
 /// a build tool may keep the pipe open.
 fn read_uri(input: &mut dyn Read) -> Result<String> {
     let mut input = BufReader::new(input.take(MAX_REQUEST_BYTES));
+    skip_byte_order_mark(&mut input)?;
     let uris = Uris::deserialize(&mut serde_json::Deserializer::from_reader(&mut input));
     let is_too_long = input.get_ref().limit() == 0;
     let uris = uris.map_err(|error| {
         invalid_request(match error.classify() {
-            Category::Io => "standard input cannot be read",
+            Category::Io => NOT_READABLE,
             Category::Eof if is_too_long => "it is longer than 64 KiB",
             _ => {
                 "standard input is not a JSON object in UTF-8; write one such as {\"uri\":\"https://…\"}"
@@ -84,6 +86,20 @@ fn read_uri(input: &mut dyn Read) -> Result<String> {
             "\"uri\" is not absolute; begin it with a scheme, as in https://…",
         ))
     }
+}
+
+const NOT_READABLE: &str = "standard input cannot be read";
+
+/// Skips a byte order mark. Waits for its three bytes only if the first byte arrives, which no JSON
+/// document begins with.
+fn skip_byte_order_mark(input: &mut impl BufRead) -> Result<()> {
+    let not_readable = |_| invalid_request(NOT_READABLE);
+    let first_byte = input.fill_buf().map_err(not_readable)?.first().copied();
+    if first_byte == BYTE_ORDER_MARK.first().copied() {
+        let mut mark = [0; BYTE_ORDER_MARK.len()];
+        input.read_exact(&mut mark).map_err(not_readable)?;
+    }
+    Ok(())
 }
 
 fn invalid_request(why: &str) -> Error {

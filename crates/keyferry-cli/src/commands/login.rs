@@ -120,8 +120,8 @@ fn login(
         account,
         profile,
     };
-    if options.save.is_some() {
-        check_save(context)?;
+    if let Some(target) = options.save {
+        check_save(target, context)?;
     }
     match options.service {
         LoginService::Masv if options.with_key => attempt.save_api_key(streams),

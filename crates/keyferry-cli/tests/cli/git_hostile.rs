@@ -55,7 +55,7 @@ fn environment(sandbox: &Sandbox) -> Environment {
         variables
             .iter()
             .find(|(own, _)| own == name)
-            .map(|(_, value)| value.clone())
+            .map(|(_, value)| value.into())
     })
 }
 
@@ -185,7 +185,7 @@ fn hosts_that_look_alike_get_nothing() {
         variables
             .iter()
             .find(|(own, _)| *own == name)
-            .map(|(_, value)| (*value).to_owned())
+            .map(|(_, value)| (*value).into())
     });
     let ask_for = |protocol: &str, host: &str, path: &str| {
         call_helper(

@@ -6,6 +6,7 @@
 mod args;
 mod curl;
 mod documents;
+mod encodings;
 mod exec;
 mod file_store;
 mod get;

@@ -203,7 +203,7 @@ fn no_command_shows_a_secret_under_any_fault() {
         variables
             .iter()
             .find(|(own, _)| own == name)
-            .map(|(_, value)| value.clone())
+            .map(|(_, value)| value.into())
     });
     let mut count = 0;
     for action in fault_actions() {

@@ -19,8 +19,8 @@ fn a_link_opens_its_package() {
         (ResourceKind::Package, "P", Access::Read)
     );
     assert_eq!(
-        (headers(&found.new_token), found.new_token.expires_unix_s),
-        (vec!["X-Package-Token: t".into()], None)
+        (headers(&found.new_token), found.new_token.expiry),
+        (vec!["X-Package-Token: t".into()], Expiry::Never)
     );
     let sent = context.sent();
     assert_eq!(

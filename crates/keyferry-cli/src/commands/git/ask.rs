@@ -2,7 +2,7 @@
 //!
 //! It prompts once. A wrong password is an error.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -89,7 +89,9 @@ pub fn prompts_allowed(context: &CliContext) -> bool {
             "0" | "no" | "off" | "false" | "never"
         )
     };
-    if (context.environment)("GIT_TERMINAL_PROMPT").is_some_and(|value| is_off(&value)) {
+    if (context.environment)("GIT_TERMINAL_PROMPT")
+        .is_some_and(|value| is_off(&value.to_string_lossy()))
+    {
         return false;
     }
     let Some(git) = find_git(context) else {
@@ -114,8 +116,8 @@ pub fn prompts_allowed(context: &CliContext) -> bool {
 /// the current directory.
 fn find_git(context: &CliContext) -> Option<PathBuf> {
     let path = (context.environment)("PATH")?;
-    path.split(':')
-        .filter(|directory| Path::new(directory).is_absolute())
-        .map(|directory| Path::new(directory).join("git"))
+    std::env::split_paths(&path)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join("git"))
         .find(|file| file.is_file())
 }

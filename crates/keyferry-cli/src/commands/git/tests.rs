@@ -23,7 +23,7 @@ impl GitHarness {
             variables
                 .iter()
                 .find(|(own, _)| own == name)
-                .map(|(_, value)| value.clone())
+                .map(|(_, value)| value.into())
         });
         let session = Session::open(Config::load(None, Arc::clone(&environment)).unwrap()).unwrap();
         Self {
