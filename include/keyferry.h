@@ -730,12 +730,36 @@ keyferry_status keyferry_request_set_timeout_ms(keyferry_request *request,
 void keyferry_request_cancel(const keyferry_request *request);
 
 /**
- * Frees a request and wipes its link password.
+ * Gets the result of `keyferry_session_start`: the token, or the error.
+ *
+ * Call this function after the descriptor of `keyferry_session_start` has become readable. It never waits.
+ * Afterwards, the request can be started again.
+ *
+ * @param request    the started request
+ * @param token_out  receives the token
+ * @param error_out  receives the details of a failure; may be NULL
+ *
+ * Errors:  all errors of `keyferry_session_token_for`;
+ *          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
+ *          KEYFERRY_E_INVALID_VALUE if the request is not started or has no result yet;
+ *          KEYFERRY_E_FORKED if `request` was created before a fork
+ * Owner:   the caller frees the token with `keyferry_token_free`
+ * Threads: [any]; only one call gets the result
+ * Source:  keyferry
+ * Since:   0.1
+ */
+keyferry_status keyferry_request_token(const keyferry_request *request,
+                                       keyferry_token **token_out,
+                                       keyferry_error **error_out);
+
+/**
+ * Frees a request and wipes its link password. A fetch that `keyferry_session_start` has started
+ * with this request is cancelled, as with `keyferry_request_cancel`.
  *
  * @param request  NULL does nothing. Taken.
  *
  * Errors:  none
- * Owner:   takes `request`; no call may be using it
+ * Owner:   takes `request`; no call may be using it. A started fetch is no call.
  * Threads: [one]
  * Source:  keyferry
  * Since:   0.1
@@ -951,6 +975,36 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
                                            const keyferry_request *request,
                                            keyferry_token **token_out,
                                            keyferry_error **error_out);
+
+/**
+ * Starts a call of `keyferry_session_token_for` on a thread of keyferry, and returns at once. A
+ * program with an event loop can wait for the token in this way without a thread of its own.
+ *
+ * `fd_out` receives the reading end of a pipe, which the program adds to its event loop. When it becomes readable,
+ * `keyferry_request_token` returns the token or the error. If the resource needs a login, the login
+ * may still run when the program closes the descriptor, cancels or frees the request, or ends: it then goes
+ * on for other callers.
+ *
+ * @param session    NULL for the default session
+ * @param request    the resource and the requirements for its token; it holds the result. Borrowed and copied: it
+ *                   may be freed at any time.
+ * @param fd_out     receives a file descriptor, or -1 on failure
+ * @param error_out  receives the details of a failure; may be NULL
+ *
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` or `fd_out` is NULL;
+ *          KEYFERRY_E_INVALID_VALUE if `request` is started already and its result was not taken;
+ *          KEYFERRY_E_UNREACHABLE if no pipe can be created, because the process has too many open files;
+ *          KEYFERRY_E_FORKED if `session` or `request` was created before a fork.
+ *          `keyferry_request_token` returns all other errors.
+ * Owner:   the caller closes the descriptor with `close`
+ * Threads: [any]; if several threads need the same token, keyferry fetches it once
+ * Source:  keyferry
+ * Since:   0.1
+ */
+keyferry_status keyferry_session_start(const keyferry_session *session,
+                                       const keyferry_request *request,
+                                       int32_t *fd_out,
+                                       keyferry_error **error_out);
 
 /**
  * Gets an unexpired token from the cache.

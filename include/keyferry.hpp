@@ -315,6 +315,13 @@ public:
     /// Cancels the request for good. All calls that use the request, both waiting and later ones, throw KEYFERRY_E_CANCELLED.
     void cancel() const noexcept { keyferry_request_cancel(request_.get()); }
 
+    /// Gets the result of session::start. Never waits. Errors: all errors of session::token_for, and KEYFERRY_E_INVALID_VALUE if the
+    /// request is not started or has no result yet.
+    keyferry::token token() const {
+        return keyferry::token(detail::call_object<keyferry_token>(
+            [&](auto out, auto failure) { return keyferry_request_token(request_.get(), out, failure); }));
+    }
+
     /// Returns the C object, which this object still owns.
     const keyferry_request *get() const noexcept { return request_.get(); }
 
@@ -359,6 +366,15 @@ public:
     /// Errors: all errors of token_for(resource), KEYFERRY_E_CANCELLED, KEYFERRY_E_TIMEOUT.
     token token_for(const request &request) const {
         return call_token([&](auto out, auto failure) { return keyferry_session_token_for(get(), request.get(), out, failure); });
+    }
+
+    /// Starts token_for on a thread of keyferry, and returns a file descriptor at once. When the descriptor becomes readable,
+    /// request::token returns the result. The caller closes the descriptor.
+    /// Errors: KEYFERRY_E_INVALID_VALUE if the request is started already, KEYFERRY_E_UNREACHABLE if too many files are open.
+    int start(const request &request) const {
+        std::int32_t out = -1;
+        detail::call([&](auto failure) { return keyferry_session_start(get(), request.get(), &out, failure); });
+        return out;
     }
 
     /// Gets the headers for a resource of any service. A path without a service name belongs to MASV. May make a network request.

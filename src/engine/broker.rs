@@ -2,6 +2,7 @@
 //!
 //! No mutex is held while a token is fetched. A caller never waits if its cached token is fresh.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -84,6 +85,19 @@ impl Broker {
         accounts.resolve(account, &request.resource, |resolved| {
             self.serve_hit(&resolved, request)
         })
+    }
+
+    /// Calls [`Broker::token_for`] on a worker thread, which then calls `done` with the outcome.
+    pub fn start(
+        self: &Arc<Self>,
+        request: Request,
+        done: impl FnOnce(Result<Token>) + Send + 'static,
+    ) {
+        let broker = Arc::clone(self);
+        self.workers.run(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| broker.token_for(&request)));
+            done(outcome.unwrap_or_else(|_| Err(single_flight::panicked())));
+        });
     }
 
     /// Ends HTTP exchanges and retry pauses, then waits at most 500 ms for the worker threads and

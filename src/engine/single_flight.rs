@@ -69,12 +69,7 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
     /// Runs the work of a flight and gives every waiting caller its outcome, even if the work
     /// panics.
     pub fn run(&self, key: &K, flight: &Flight<T>, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Panic,
-                "cannot fetch the token: keyferry panicked; report this bug",
-            ))
-        });
+        let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
         self.0.lock().remove(key);
         *flight.progress.lock() = Progress::Ended(outcome.clone());
         flight.changed.notify_all();
@@ -141,6 +136,14 @@ impl<T: Send> Wake for Flight<T> {
 /// Builds the error for a request that was cancelled.
 pub fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the request was cancelled")
+}
+
+/// Builds the error for a fetch that panicked.
+pub fn panicked() -> Error {
+    Error::new(
+        ErrorKind::Panic,
+        "cannot fetch the token: keyferry panicked; report this bug",
+    )
 }
 
 fn timed_out() -> Error {

@@ -4,6 +4,7 @@
 
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
+use std::os::fd::IntoRawFd;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
@@ -141,6 +142,57 @@ pub extern "C" fn keyferry_session_token_for(
         token::write_out(out, Box::new(token));
         Ok(())
     })
+}
+
+/// Starts a call of `keyferry_session_token_for` on a thread of keyferry, and returns at once. A
+/// program with an event loop can wait for the token in this way without a thread of its own.
+///
+/// `fd_out` receives the reading end of a pipe, which the program adds to its event loop. When it becomes readable,
+/// `keyferry_request_token` returns the token or the error. If the resource needs a login, the login
+/// may still run when the program closes the descriptor, cancels or frees the request, or ends: it then goes
+/// on for other callers.
+///
+/// @param session    NULL for the default session
+/// @param request    the resource and the requirements for its token; it holds the result. Borrowed and copied: it
+///                   may be freed at any time.
+/// @param fd_out     receives a file descriptor, or -1 on failure
+/// @param error_out  receives the details of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` or `fd_out` is NULL;
+///          KEYFERRY_E_INVALID_VALUE if `request` is started already and its result was not taken;
+///          KEYFERRY_E_UNREACHABLE if no pipe can be created, because the process has too many open files;
+///          KEYFERRY_E_FORKED if `session` or `request` was created before a fork.
+///          `keyferry_request_token` returns all other errors.
+/// Owner:   the caller closes the descriptor with `close`
+/// Threads: [any]; if several threads need the same token, keyferry fetches it once
+/// Source:  keyferry
+/// Since:   0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn keyferry_session_start(
+    session: Option<&keyferry_session>,
+    request: Option<&keyferry_request>,
+    fd_out: Option<&mut MaybeUninit<i32>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
+) -> keyferry_status {
+    boundary::call("keyferry_session_start", error_out, || {
+        let fd_out = boundary::required(fd_out, "fd_out")?.write(-1);
+        let copy = keyferry_request::checked(request)?.clone();
+        let request = boundary::required(request, "request")?;
+        let session = or_default(session)?;
+        let (reader, writer) = std::io::pipe().map_err(|error| no_pipe(&error))?;
+        let outcome = request.start(writer)?;
+        session.start(copy, |token| outcome.set(token));
+        *fd_out = reader.into_raw_fd();
+        Ok(())
+    })
+}
+
+#[cold]
+fn no_pipe(error: &std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        format!("cannot create a pipe: {error}; raise the limit on open files (`ulimit -n`)"),
+    )
 }
 
 /// Gets an unexpired token from the cache.

@@ -214,6 +214,13 @@ impl Session {
         self.broker.token_for(request)
     }
 
+    /// Calls [`Session::token_for`] on a thread of the session, which then calls `done` with the
+    /// outcome.
+    #[doc(hidden)]
+    pub fn start(&self, request: Request, done: impl FnOnce(Result<Token>) + Send + 'static) {
+        self.broker.start(request, done);
+    }
+
     /// Returns a token for a resource: a URL, or a short form such as `packages/ID` or
     /// `fileverbs:bearer`. Otherwise the same as [`Session::token_for`].
     ///

@@ -205,6 +205,9 @@ const SETTERS: &[Row] = &[
             unsafe { log::keyferry_log_set_callback(0, None, null_mut::<c_void>(), None, e) }
         })
     }),
+    ("keyferry_session_start", || {
+        contained(|e| session::keyferry_session_start(None, None, None, e))
+    }),
     ("keyferry_session_peek", peek),
 ];
 
@@ -242,6 +245,9 @@ const CONSTRUCTORS: &[Row] = &[
     }),
     ("keyferry_session_token_for", || {
         contained_and_null(|out, e| session::keyferry_session_token_for(None, None, out, e))
+    }),
+    ("keyferry_request_token", || {
+        contained_and_null(|out, e| request::keyferry_request_token(None, out, e))
     }),
     ("keyferry_session_cached", || {
         contained_and_null(|out, e| session::keyferry_session_cached(None, None, out, e))

@@ -63,6 +63,11 @@ fn a_request_says_what_the_caller_needs() {
 }
 
 #[test]
+fn a_started_request_tells_at_a_descriptor_that_it_has_its_token() {
+    passes("start.c");
+}
+
+#[test]
 fn a_token_is_headers_with_their_expiry() {
     passes("token.c");
 }
