@@ -12,14 +12,6 @@ pub(crate) const BINDING: Binding = Binding {
     sources: ("bindings/node/lib", "js"),
     left_out: &[
         (
-            "keyferry_session_start",
-            "a call that may wait runs on the thread pool",
-        ),
-        (
-            "keyferry_request_token",
-            "it belongs to keyferry_session_start",
-        ),
-        (
             "masv_token_for",
             "Session.tokenFor takes the same resources, and those of every other service",
         ),

@@ -25,6 +25,9 @@ const fileverbsSecretKey = bind('fileverbs_secret_key');
 const parseJson = (address) => JSON.parse(takeText(address));
 const tokenFrom = (resource) => (address) => takeToken(address, resource);
 
+/** A call that gets the token of a resource. `resource` lets a promise wait for it without a thread. */
+const tokenPlan = (call, resource) => ({ call, args: [], convert: tokenFrom(resource), resource });
+
 function unixS(moment) {
   if (moment === undefined || moment === null) return KEYFERRY_NO_EXPIRY;
   const seconds = Math.floor(moment.getTime() / 1000);
@@ -69,6 +72,6 @@ export const plans = {
     args: [text(email), secrets.take(password), text(name)],
     convert: parseJson,
   }),
-  fileverbsBearer: () => ({ call: fileverbsBearer, args: [], convert: tokenFrom('fileverbs:bearer') }),
-  fileverbsSecretKey: () => ({ call: fileverbsSecretKey, args: [], convert: tokenFrom('fileverbs:secret-key') }),
+  fileverbsBearer: () => tokenPlan(fileverbsBearer, 'fileverbs:bearer'),
+  fileverbsSecretKey: () => tokenPlan(fileverbsSecretKey, 'fileverbs:secret-key'),
 };
