@@ -180,6 +180,10 @@ typedef int32_t keyferry_status;
  * Any thread may run the callback, and several threads may run it at the same time. It must not
  * call keyferry: such a call returns `KEYFERRY_E_REENTRANT`.
  *
+ * The callback must return. It must not leave with `longjmp`, with an exception, or by ending its
+ * thread. Otherwise all later calls of this thread return `KEYFERRY_E_REENTRANT`,
+ * and `keyferry_log_set_callback` waits for ever.
+ *
  * @param level      one of `KEYFERRY_LOG_`
  * @param message    UTF-8. Borrowed.
  * @param user_data  the pointer that `keyferry_log_set_callback` received
@@ -592,7 +596,7 @@ keyferry_status keyferry_config_set(keyferry_config *config,
  *
  * Errors:  none
  * Owner:   takes `config` and wipes its secrets
- * Threads: [one]
+ * Threads: [one]: no other call may be using `config`
  * Source:  keyferry
  * Since:   0.1
  */
@@ -759,8 +763,9 @@ keyferry_status keyferry_request_token(const keyferry_request *request,
  * @param request  NULL does nothing. Taken.
  *
  * Errors:  none
- * Owner:   takes `request`; no call may be using it. A started fetch is no call.
- * Threads: [one]
+ * Owner:   takes `request`
+ * Threads: [one]: no other call may be using `request`. If another thread waits with it, call
+ *          `keyferry_request_cancel`, and free the request after that thread's call has returned.
  * Source:  keyferry
  * Since:   0.1
  */
@@ -928,7 +933,7 @@ void keyferry_token_free(keyferry_token *token);
  *            error message names the key;
  *          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
  * Owner:   the caller frees the session with `keyferry_session_free`
- * Threads: [any]
+ * Threads: [any], but no other call may be changing or freeing `config`
  * Source:  docs/configuration.md
  * Since:   0.1
  */
@@ -937,15 +942,20 @@ keyferry_status keyferry_session_open(const keyferry_config *config,
                                       keyferry_error **error_out);
 
 /**
- * Closes and frees a session. It cancels running refreshes and ends the threads of the session
- * within one second. Tokens and errors of the session stay valid.
+ * Closes and frees a session, and ends its threads within one second. It cancels running logins and
+ * refreshes. A refresh that was sent may still be answered and stored during that second. Tokens and errors of
+ * the session stay valid.
+ *
+ * Other threads may be using the session. Their calls return KEYFERRY_E_CANCELLED, and this function
+ * waits for them, at most one second. If a call takes longer, for example because a plugin hangs,
+ * the memory of the session is freed when that call returns.
  *
  * @param session  NULL does nothing. In a forked child, keyferry does not free a session from before the fork.
  *                 Taken.
  *
  * Errors:  none
- * Owner:   takes `session`; no call may be using it
- * Threads: [one]
+ * Owner:   takes `session`; no new call may use it
+ * Threads: [any], even while other calls use `session`
  * Source:  keyferry
  * Since:   0.1
  */

@@ -100,10 +100,19 @@ impl Broker {
         });
     }
 
-    /// Ends HTTP exchanges and retry pauses, then waits at most 500 ms for the worker threads and
+    /// Ends HTTP exchanges, retry pauses, and the waits of callers.
+    pub fn begin_close(&self) {
+        self.state.close();
+        let closed = Error::new(ErrorKind::Cancelled, "the session was closed");
+        self.flights.close(&closed);
+        self.replacements.close(&closed);
+        self.listings.close(&closed);
+    }
+
+    /// Does what [`Broker::begin_close`] does, then waits at most 500 ms for the worker threads and
     /// their saves.
     pub fn close(&self) {
-        self.state.close();
+        self.begin_close();
         self.workers.wait_idle(MAX_SAVE_AT_END);
         self.state.saves.abandon();
     }

@@ -397,8 +397,9 @@ pub extern "C" fn keyferry_request_token(
 /// @param request  NULL does nothing. Taken.
 ///
 /// Errors:  none
-/// Owner:   takes `request`; no call may be using it. A started fetch is no call.
-/// Threads: [one]
+/// Owner:   takes `request`
+/// Threads: [one]: no other call may be using `request`. If another thread waits with it, call
+///          `keyferry_request_cancel`, and free the request after that thread's call has returned.
 /// Source:  keyferry
 /// Since:   0.1
 #[unsafe(no_mangle)]

@@ -625,6 +625,13 @@ impl Session {
         self.service_context(0, false).setting(key)
     }
 
+    /// Ends the waits, exchanges and pauses of all calls, which then return
+    /// [`ErrorKind::Cancelled`]. Waits for nothing.
+    #[doc(hidden)]
+    pub fn close(&self) {
+        self.broker.begin_close();
+    }
+
     fn lookup(&self) -> Lookup<'_> {
         Lookup {
             state: &self.broker.state,

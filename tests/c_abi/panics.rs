@@ -133,7 +133,8 @@ const DESTRUCTORS: &[Row] = &[
         true
     }),
     ("keyferry_session_free", || {
-        session::keyferry_session_free(None);
+        // SAFETY: NULL is allowed.
+        unsafe { session::keyferry_session_free(null_mut()) };
         true
     }),
     ("keyferry_text_free", || {

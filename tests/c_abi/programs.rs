@@ -108,6 +108,11 @@ fn many_threads_share_one_login_and_a_cancelled_wait_ends() {
 }
 
 #[test]
+fn a_session_is_freed_while_other_threads_use_it() {
+    passes("session_free.c");
+}
+
+#[test]
 fn a_forked_child_is_told_and_goes_on_with_handles_of_its_own() {
     passes("fork.c");
 }
