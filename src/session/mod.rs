@@ -21,6 +21,7 @@ use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
 use crate::engine::rejections::Asker;
 use crate::engine::replacement;
+use crate::engine::saves::{Closing, MAX_RENEWAL_AT_END};
 use crate::engine::service_context::ServiceContext;
 use crate::engine::state::EngineParts;
 use crate::error::{Error, ErrorKind, Result};
@@ -63,8 +64,8 @@ impl Default for Options {
 
 /// One handle over configuration, services, cache and store.
 ///
-/// Any thread may use it at any time. Dropping it ends its background refreshes within 1 s. Its
-/// tokens stay valid.
+/// Any thread may use it at any time. Dropping it ends its background refreshes within 1 s; a refresh
+/// that was sent may be answered and stored during that time. Its tokens stay valid.
 ///
 /// ```
 /// use keyferry::{Access, Config, Request, Session};
@@ -193,11 +194,7 @@ impl Session {
             timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),
         };
         Ok(Self {
-            broker: Arc::new(Broker::new(
-                accounts,
-                parts,
-                options.refreshes_in_background,
-            )),
+            broker: Broker::new(accounts, parts, options.refreshes_in_background),
             account,
         })
     }
@@ -629,7 +626,7 @@ impl Session {
     /// [`ErrorKind::Cancelled`]. Waits for nothing.
     #[doc(hidden)]
     pub fn close(&self) {
-        self.broker.begin_close();
+        self.broker.begin_close(Instant::now() + MAX_RENEWAL_AT_END);
     }
 
     fn lookup(&self) -> Lookup<'_> {
