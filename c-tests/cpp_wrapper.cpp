@@ -111,6 +111,8 @@ static void sessions_keep_reject_and_forget() {
     const kf::session session;
     const kf::request user("user");
     CHECK(!session.cached(user));
+    CHECK(session.token_for(kf::request("user").login()).kind() == kf::token_kind::user);
+    session.forget("user");
     const int descriptor = session.start(user);
     char byte = 1;
     CHECK(read(descriptor, &byte, 1) == 1 && close(descriptor) == 0);

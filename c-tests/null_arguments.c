@@ -66,6 +66,7 @@ static void requests_refuse_null(void) {
     REFUSES_NULL(keyferry_request_set_link_password(NULL, "x", where));
     SUCCEEDS(keyferry_request_set_link_password(request, NULL, NULL));
     REFUSES_NULL(keyferry_request_set_timeout_ms(NULL, 1, where));
+    REFUSES_NULL(keyferry_request_set_login(NULL, "e", "p", where));
     REFUSES_NULL(keyferry_request_token(NULL, &token, where));
     CHECK(token == NULL);
     REFUSES_NULL(keyferry_request_token(request, NULL, where));

@@ -94,6 +94,26 @@ static void nothing_waits_and_the_login_goes_on(void) {
     close(third);
 }
 
+static void a_request_logs_in(void) {
+    keyferry_request *request = new_request("user"), *other = new_request("packages/A");
+    keyferry_token *token = POISON;
+    keyferry_error *error = NULL;
+    long before = sandbox_count("login");
+    int descriptor;
+    SUCCEEDS(keyferry_request_set_login(request, NULL, NULL, &error));
+    SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
+    keyferry_token_free(token);
+    CHECK(sandbox_count("login") == before + 1);
+    SUCCEEDS(keyferry_request_set_login(request, NULL, "wrong", &error));
+    descriptor = start(request);
+    CHECK(is_readable(descriptor, 60000) && close(descriptor) == 0);
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, keyferry_request_token(request, &token, &error));
+    CHECK(sandbox_count("login") == before + 2);
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "`user`", keyferry_request_set_login(other, NULL, NULL, &error));
+    keyferry_request_free(request);
+    keyferry_request_free(other);
+}
+
 static void a_closed_descriptor_does_no_harm(void) {
     keyferry_request *request = new_request("user");
     keyferry_token *token = NULL;
@@ -114,6 +134,7 @@ int main(void) {
     an_error_is_a_result_too();
     nothing_waits_and_the_login_goes_on();
     a_closed_descriptor_does_no_harm();
+    a_request_logs_in();
     keyferry_session_free(session);
     return 0;
 }

@@ -700,6 +700,30 @@ keyferry_status keyferry_request_set_link_password(keyferry_request *request,
                                                    keyferry_error **error_out);
 
 /**
+ * Makes the request log in to MASV with e-mail and password, as `masv_login` does, even if a token
+ * is cached or stored. So a login can wait in an event loop, or have its own account and timeout.
+ *
+ * @param request    a request for the resource `user`
+ * @param email      UTF-8; NULL for the configured `masv.email`. Borrowed and copied.
+ * @param password   UTF-8; NULL for the configured `masv.password`. Borrowed and copied; `keyferry_request_free`
+ *                   wipes the copy.
+ * @param error_out  receives the details of a failure; may be NULL
+ *
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `email` or `password` is not UTF-8;
+ *          KEYFERRY_E_INVALID_VALUE if `email` or `password` is longer than 16 KiB, or if the
+ *            resource is not `user`
+ * Owner:   ownership does not change
+ * Threads: [one]
+ * Source:  MASV API, `POST /v1/auth`
+ * Since:   0.1
+ */
+keyferry_status keyferry_request_set_login(keyferry_request *request,
+                                           const char *email,
+                                           const char *password,
+                                           keyferry_error **error_out);
+
+/**
  * Sets how long a call with this request may wait for its token.
  *
  * @param request     the request
@@ -757,7 +781,7 @@ keyferry_status keyferry_request_token(const keyferry_request *request,
                                        keyferry_error **error_out);
 
 /**
- * Frees a request and wipes its link password. A fetch that `keyferry_session_start` has started
+ * Frees a request and wipes its passwords. A fetch that `keyferry_session_start` has started
  * with this request is cancelled, as with `keyferry_request_cancel`.
  *
  * @param request  NULL does nothing. Taken.

@@ -307,6 +307,13 @@ public:
         return apply([&](auto object, auto failure) { return keyferry_request_set_link_password(object, password.c_str(), failure); });
     }
 
+    /// Makes a request for `user` log in to MASV, even if a token is cached or stored; nullptr for the configured value.
+    request &login(const text &email = nullptr, const text &password = nullptr) {
+        return apply([&](auto object, auto failure) {
+            return keyferry_request_set_login(object, email.c_str(), password.c_str(), failure);
+        });
+    }
+
     /// Sets how long a call with this request may wait, at most 10 minutes; 0 for the configured `http.timeout_ms`.
     request &timeout(std::chrono::milliseconds duration) {
         return apply([&](auto object, auto failure) { return keyferry_request_set_timeout_ms(object, clamp(duration.count()), failure); });

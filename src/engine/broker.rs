@@ -90,15 +90,14 @@ impl Broker {
         })
     }
 
-    /// Calls [`Broker::token_for`] on a worker thread, which then calls `done` with the outcome.
-    pub fn start(
-        self: &Arc<Self>,
-        request: Request,
-        done: impl FnOnce(Result<Token>) + Send + 'static,
+    /// Runs `work` on a worker thread, which then calls `done` with the outcome.
+    pub fn start<T: 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
     ) {
-        let broker = Arc::clone(self);
         self.workers.run(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| broker.token_for(&request)));
+            let outcome = catch_unwind(AssertUnwindSafe(work));
             done(outcome.unwrap_or_else(|_| Err(single_flight::panicked())));
         });
     }

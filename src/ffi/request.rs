@@ -16,7 +16,7 @@ use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 use crate::ffi::token::{self, keyferry_token};
 use crate::model::key::Access;
-use crate::model::request::Request;
+use crate::model::request::{Login, Request};
 use crate::model::token::Token;
 use crate::sys::fork;
 use crate::sys::sync::Mutex;
@@ -306,6 +306,50 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
     })
 }
 
+/// Makes the request log in to MASV with e-mail and password, as `masv_login` does, even if a token
+/// is cached or stored. So a login can wait in an event loop, or have its own account and timeout.
+///
+/// @param request    a request for the resource `user`
+/// @param email      UTF-8; NULL for the configured `masv.email`. Borrowed and copied.
+/// @param password   UTF-8; NULL for the configured `masv.password`. Borrowed and copied; `keyferry_request_free`
+///                   wipes the copy.
+/// @param error_out  receives the details of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `email` or `password` is not UTF-8;
+///          KEYFERRY_E_INVALID_VALUE if `email` or `password` is longer than 16 KiB, or if the
+///            resource is not `user`
+/// Owner:   ownership does not change
+/// Threads: [one]
+/// Source:  MASV API, `POST /v1/auth`
+/// Since:   0.1
+///
+/// # Safety
+/// `email` and `password` are each NULL or end in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keyferry_request_set_login(
+    request: Option<&mut keyferry_request>,
+    email: *const c_char,
+    password: *const c_char,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
+) -> keyferry_status {
+    boundary::call("keyferry_request_set_login", error_out, || {
+        let request = boundary::required(request, "request")?;
+        // SAFETY: the caller promises that `email` is NULL or ends in NUL.
+        let email = unsafe { text::optional_secret(email, "email") }?;
+        // SAFETY: the caller promises that `password` is NULL or ends in NUL.
+        let password = unsafe { text::optional_secret(password, "password") }?;
+        if !matches!(request.request.resource.as_str(), "user" | "masv:user") {
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "cannot log in with this request: its resource is another one; create a request for `user`",
+            ));
+        }
+        request.request.login = Some(Login { email, password });
+        Ok(())
+    })
+}
+
 /// Sets how long a call with this request may wait for its token.
 ///
 /// @param request     the request
@@ -391,7 +435,7 @@ pub extern "C" fn keyferry_request_token(
     })
 }
 
-/// Frees a request and wipes its link password. A fetch that `keyferry_session_start` has started
+/// Frees a request and wipes its passwords. A fetch that `keyferry_session_start` has started
 /// with this request is cancelled, as with `keyferry_request_cancel`.
 ///
 /// @param request  NULL does nothing. Taken.

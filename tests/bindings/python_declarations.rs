@@ -16,6 +16,10 @@ pub(crate) const BINDING: Binding = Binding {
             "a call that may wait runs on a thread of the binding, which Ctrl-C does not stop",
         ),
         (
+            "keyferry_request_set_login",
+            "masv_login runs on a thread of the binding",
+        ),
+        (
             "keyferry_request_token",
             "it belongs to keyferry_session_start",
         ),

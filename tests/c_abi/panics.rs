@@ -172,6 +172,13 @@ const SETTERS: &[Row] = &[
             unsafe { request::keyferry_request_set_link_password(None, null(), e) }
         })
     }),
+    // SAFETY: NULL is allowed.
+    ("keyferry_request_set_login", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { request::keyferry_request_set_login(None, null(), null(), e) }
+        })
+    }),
     ("keyferry_request_set_timeout_ms", || {
         contained(|e| request::keyferry_request_set_timeout_ms(None, 0, e))
     }),

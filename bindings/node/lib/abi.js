@@ -124,6 +124,7 @@ export const FUNCTIONS = {
   keyferry_request_set_access: ['int32_t', ['uintptr_t', 'int32_t', 'uintptr_t']],
   keyferry_request_set_account: ['int32_t', ['uintptr_t', 'str', 'uintptr_t']],
   keyferry_request_set_link_password: ['int32_t', ['uintptr_t', 'str', 'uintptr_t']],
+  keyferry_request_set_login: ['int32_t', ['uintptr_t', 'str', 'str', 'uintptr_t']],
   keyferry_request_set_timeout_ms: ['int32_t', ['uintptr_t', 'uint32_t', 'uintptr_t']],
   keyferry_request_cancel: ['void', ['uintptr_t']],
   keyferry_request_token: ['int32_t', ['uintptr_t', 'uintptr_t', 'uintptr_t']],

@@ -215,8 +215,8 @@ export function callSync(call, args, convert, outs = outParams) {
  * The number of threads in libuv's pool.
  *
  * File access, DNS lookups and all other native code of the process share them. So only calls that read or write the
- * store, log in explicitly or talk to the MASV Agent run there, and those of this JavaScript thread use at most half
- * of the pool. A call that waits for a token uses no thread of the pool: see `started.js`.
+ * store or talk to the MASV Agent run there, and those of this JavaScript thread use at most half of the pool. A call
+ * that waits for a token uses no thread of the pool: see `started.js`.
  */
 const threads = Number.parseInt(process.env.UV_THREADPOOL_SIZE ?? '', 10) || 4;
 const pool = new Queue(Math.max(1, Math.floor(threads / 2)));

@@ -4,7 +4,7 @@ import { Secrets, abortError, bind, callAsync, callSync, errorFrom, outParams, t
 import { MAX_READY, NativeSession } from './native.js';
 import { freeRequest, isPlain, openRequest, shareKey } from './request.js';
 import { plans } from './services.js';
-import { startedToken } from './started.js';
+import { startToken, startedToken } from './started.js';
 import { LINE_BYTES, freeToken, generationOf, lineAddress, lineHeader, lineHeaders, takeToken } from './token.js';
 import { SharedWait } from './wait.js';
 
@@ -31,8 +31,10 @@ export class Session {
   static #default;
 
   #native;
-  /** Calls that have not ended. */
+  /** Other calls that have not ended. */
   #running = new Map();
+  /** Logins that have not ended. */
+  #logins = new Set();
   /** Waits that several callers share, by the key from `shareKey`. */
   #waits = new Map();
   /** Resources that `header` didn't find in the cache, until the next call for them. */
@@ -205,6 +207,16 @@ export class Session {
     return wait;
   }
 
+  /** Logs in with a request, and frees the request. `close` doesn't wait for this call: closing ends it. */
+  #loggedIn(address, request, convert) {
+    const promise = startToken(address, request, convert).finally(() => {
+      freeRequest(request);
+      this.#logins.delete(promise);
+    });
+    this.#logins.add(promise);
+    return promise;
+  }
+
   /** Records a call until it ends. Until then, `keepAlive` stays referenced. */
   #track(call, keepAlive) {
     const promise = call.finally(() => this.#running.delete(promise));
@@ -240,8 +252,9 @@ export class Session {
           const native = this.#native;
           const secrets = new Secrets(parameters);
           try {
-            const { call, args, convert, keepAlive, resource } = plan(secrets, ...parameters);
+            const { call, args, convert, keepAlive, resource, open } = plan(secrets, ...parameters);
             if (resource !== undefined) return await this.#sharedToken(resource);
+            if (open !== undefined) return await this.#loggedIn(native.address, open(), convert);
             const callArgs = [native.address, ...args];
             return await this.#track(callAsync(call, callArgs, convert), [callArgs, keepAlive]);
           } finally {

@@ -39,14 +39,17 @@ function readable(descriptor) {
 }
 
 /**
- * Waits for the token of a request and returns it, converted by `convert` from its address.
+ * Starts to get the token of a request, and returns a promise of it, converted by `convert` from its address.
  *
  * The caller keeps the request until the promise settles.
  */
+export async function startToken(session, request, convert) {
+  // The function writes only half of the memory for the result, so the other half must be 0.
+  await readable(callSync(start, [session, request], (descriptor) => descriptor, new OutParams()));
+  return callSync(requestToken, [request], convert);
+}
+
+/** Does what `startToken` does, as soon as fewer than 64 of these waits are running. */
 export function startedToken(session, request, convert) {
-  return waits.run(async () => {
-    // The function writes only half of the memory for the result, so the other half must be 0.
-    await readable(callSync(start, [session, request], (descriptor) => descriptor, new OutParams()));
-    return callSync(requestToken, [request], convert);
-  });
+  return waits.run(() => startToken(session, request, convert));
 }

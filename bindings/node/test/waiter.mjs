@@ -14,13 +14,14 @@ import { count, masv, settings, until } from './support.mjs';
 const task = isMainThread ? process.argv[2] : workerData;
 const say = (text) => (isMainThread ? process.stdout.write(`${text}\n`) : parentPort.postMessage(text));
 
-/** Begins 64 waits for one URL, and one for each of 64 URLs, with a session of its own and the default one. */
+/** Begins 64 waits for one URL, one for each of 64 URLs, and a login, with a session of its own and the default one. */
 export function beginWaits() {
   const urls = Array.from({ length: 64 }, (_, index) => `${masv}/v1/users/${index}`);
   const own = new Session(settings());
   const calls = [own, Session.default].flatMap((session) => [
     ...urls.map(() => session.tokenFor('user')),
     ...urls.map((url) => session.headersFor(url)),
+    session.masvLogin(),
   ]);
   calls.forEach((call) => call.catch(() => {}));
   return { own, calls };

@@ -77,6 +77,7 @@ FUNCTIONS: "dict[str, tuple[Any, tuple[Any, ...]]]" = {
     "keyferry_request_set_access": (c_int32, (c_void_p, c_int32, c_void_p)),
     "keyferry_request_set_account": (c_int32, (c_void_p, c_char_p, c_void_p)),
     "keyferry_request_set_link_password": (c_int32, (c_void_p, c_char_p, c_void_p)),
+    "keyferry_request_set_login": (c_int32, (c_void_p, c_char_p, c_char_p, c_void_p)),
     "keyferry_request_set_timeout_ms": (c_int32, (c_void_p, c_uint32, c_void_p)),
     "keyferry_request_cancel": (None, (c_void_p,)),
     "keyferry_request_token": (c_int32, (c_void_p, c_void_p, c_void_p)),
