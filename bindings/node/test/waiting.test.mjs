@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -18,14 +19,23 @@ const slowLogin = (milliseconds) => sandbox.fault({ path: '/v1/auth', kind: 'not
 beforeEach(() => sandbox.reset());
 
 /** A program that waits for a hung login. Returns its exit code, and how long its end took in milliseconds. */
-async function program(task) {
-  const child = spawn(process.execPath, [fileURLToPath(waiter), task], { stdio: ['ignore', 'pipe', 'ignore'] });
+async function program(task, environment = {}) {
+  const env = { ...process.env, ...environment };
+  const child = spawn(process.execPath, [fileURLToPath(waiter), task], { stdio: ['ignore', 'pipe', 'ignore'], env });
   const ended = once(child, 'exit');
   await once(child.stdout, 'data');
   const start = performance.now();
   if (task === 'SIGINT') child.kill(task);
   const [code, signal] = await ended;
   return [code ?? signal, performance.now() - start];
+}
+
+async function using(session, run) {
+  try {
+    await run(session);
+  } finally {
+    await session.close();
+  }
 }
 
 /** A worker thread that waits for a hung login. `ended` is the exception that ends it, if any. */
@@ -52,6 +62,22 @@ test('an exception that is not caught ends a program while a login hangs', async
   const [code, took] = await program('throw');
   assert.equal(code, 1);
   isQuick(took);
+});
+
+test('a renewal that was sent is stored after its program has begun to exit', async () => {
+  const store = `file:${join(process.env.TEST_FOLDER, 'renewal')}`;
+  const counts = async () => [await sandbox.count('fileverbs_login'), await sandbox.count('refresh')];
+  await sandbox.life({ bearer: 1 });
+  await using(new Session(sandbox.settings({ store })), async (session) => {
+    const { expiresAt } = await session.fileverbsBearer();
+    await sandbox.until('the bearer has expired', () => Date.now() > expiresAt.getTime() + 2000);
+  });
+  await sandbox.life({ bearer: 900 });
+  await sandbox.fault({ path: '/api/v1/accounts/refresh-token', kind: 'nothing', latency_ms: 400 });
+  const [code] = await program('renew', { KEYFERRY_STORE: store });
+  assert.equal(code, 0);
+  await using(new Session(sandbox.settings({ store })), (session) => session.fileverbsBearer());
+  assert.deepEqual(await counts(), [1, 1]);
 });
 
 test('SIGINT ends a program while a login hangs', async () => {
