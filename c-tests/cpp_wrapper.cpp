@@ -111,7 +111,13 @@ static void sessions_keep_reject_and_forget() {
     const kf::session session;
     const kf::request user("user");
     CHECK(!session.cached(user));
-    const kf::token first = session.token_for(user);
+    CHECK(session.token_for(kf::request("user").login()).kind() == kf::token_kind::user);
+    session.forget("user");
+    const int descriptor = session.start(user);
+    char byte = 1;
+    CHECK(read(descriptor, &byte, 1) == 1 && close(descriptor) == 0);
+    const kf::token first = user.token();
+    thrown_by(KEYFERRY_E_INVALID_VALUE, [&] { user.token(); });
     CHECK(session.cached(user)->generation() == first.generation());
     char line[17000];
     std::size_t length = 0;

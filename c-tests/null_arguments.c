@@ -55,6 +55,7 @@ static void configurations_refuse_null(void) {
 
 static void requests_refuse_null(void) {
     keyferry_request *out = POISON;
+    keyferry_token *token = POISON;
     REFUSES_NULL(keyferry_request_new(NULL, &out, where));
     CHECK(out == NULL);
     REFUSES_NULL(keyferry_request_new("user", NULL, where));
@@ -65,6 +66,10 @@ static void requests_refuse_null(void) {
     REFUSES_NULL(keyferry_request_set_link_password(NULL, "x", where));
     SUCCEEDS(keyferry_request_set_link_password(request, NULL, NULL));
     REFUSES_NULL(keyferry_request_set_timeout_ms(NULL, 1, where));
+    REFUSES_NULL(keyferry_request_set_login(NULL, "e", "p", where));
+    REFUSES_NULL(keyferry_request_token(NULL, &token, where));
+    CHECK(token == NULL);
+    REFUSES_NULL(keyferry_request_token(request, NULL, where));
 }
 
 static void sessions_refuse_null(void) {
@@ -72,10 +77,14 @@ static void sessions_refuse_null(void) {
     char *text = POISON;
     char line[4];
     size_t length;
+    int32_t descriptor = 0;
     REFUSES_NULL(keyferry_session_open(NULL, NULL, where));
     REFUSES_NULL(keyferry_session_token_for(session, NULL, &token, where));
     CHECK(token == NULL);
     REFUSES_NULL(keyferry_session_token_for(session, request, NULL, where));
+    REFUSES_NULL(keyferry_session_start(session, NULL, &descriptor, where));
+    CHECK(descriptor == -1);
+    REFUSES_NULL(keyferry_session_start(session, request, NULL, where));
     token = POISON;
     REFUSES_NULL(keyferry_session_cached(session, NULL, &token, where));
     CHECK(token == NULL);

@@ -182,6 +182,10 @@ typedef int32_t keyferry_status;
  * Any thread may run the callback, and several threads may run it at the same time. It must not
  * call keyferry: such a call returns `KEYFERRY_E_REENTRANT`.
  *
+ * The callback must return. It must not leave with `longjmp`, with an exception, or by ending its
+ * thread. Otherwise all later calls of this thread return `KEYFERRY_E_REENTRANT`,
+ * and `keyferry_log_set_callback` waits for ever.
+ *
  * @param level      one of `KEYFERRY_LOG_`
  * @param message    UTF-8. Borrowed.
  * @param user_data  the pointer that `keyferry_log_set_callback` received
@@ -597,7 +601,7 @@ keyferry_status keyferry_config_set(keyferry_config *config,
  *
  * Errors:  none
  * Owner:   takes `config` and wipes its secrets
- * Threads: [one]
+ * Threads: [one]: no other call may be using `config`
  * Source:  keyferry
  * Since:   0.1
  */
@@ -701,6 +705,30 @@ keyferry_status keyferry_request_set_link_password(keyferry_request *request,
                                                    keyferry_error **error_out);
 
 /**
+ * Makes the request log in to MASV with e-mail and password, as `masv_login` does, even if a token
+ * is cached or stored. So a login can wait in an event loop, or have its own account and timeout.
+ *
+ * @param request    a request for the resource `user`
+ * @param email      UTF-8; NULL for the configured `masv.email`. Borrowed and copied.
+ * @param password   UTF-8; NULL for the configured `masv.password`. Borrowed and copied; `keyferry_request_free`
+ *                   wipes the copy.
+ * @param error_out  receives the details of a failure; may be NULL
+ *
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `email` or `password` is not UTF-8;
+ *          KEYFERRY_E_INVALID_VALUE if `email` or `password` is longer than 16 KiB, or if the
+ *            resource is not `user`
+ * Owner:   ownership does not change
+ * Threads: [one]
+ * Source:  MASV API, `POST /v1/auth`
+ * Since:   0.1
+ */
+keyferry_status keyferry_request_set_login(keyferry_request *request,
+                                           const char *email,
+                                           const char *password,
+                                           keyferry_error **error_out);
+
+/**
  * Sets how long a call with this request may wait for its token.
  *
  * @param request     the request
@@ -735,13 +763,38 @@ keyferry_status keyferry_request_set_timeout_ms(keyferry_request *request,
 void keyferry_request_cancel(const keyferry_request *request);
 
 /**
- * Frees a request and wipes its link password.
+ * Gets the result of `keyferry_session_start`: the token, or the error.
+ *
+ * Call this function after the descriptor of `keyferry_session_start` has become readable. It never waits.
+ * Afterwards, the request can be started again.
+ *
+ * @param request    the started request
+ * @param token_out  receives the token
+ * @param error_out  receives the details of a failure; may be NULL
+ *
+ * Errors:  all errors of `keyferry_session_token_for`;
+ *          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
+ *          KEYFERRY_E_INVALID_VALUE if the request is not started or has no result yet;
+ *          KEYFERRY_E_FORKED if `request` was created before a fork
+ * Owner:   the caller frees the token with `keyferry_token_free`
+ * Threads: [any]; only one call gets the result
+ * Source:  keyferry
+ * Since:   0.1
+ */
+keyferry_status keyferry_request_token(const keyferry_request *request,
+                                       keyferry_token **token_out,
+                                       keyferry_error **error_out);
+
+/**
+ * Frees a request and wipes its passwords. A fetch that `keyferry_session_start` has started
+ * with this request is cancelled, as with `keyferry_request_cancel`.
  *
  * @param request  NULL does nothing. Taken.
  *
  * Errors:  none
- * Owner:   takes `request`; no call may be using it
- * Threads: [one]
+ * Owner:   takes `request`
+ * Threads: [one]: no other call may be using `request`. If another thread waits with it, call
+ *          `keyferry_request_cancel`, and free the request after that thread's call has returned.
  * Source:  keyferry
  * Since:   0.1
  */
@@ -911,7 +964,7 @@ void keyferry_token_free(keyferry_token *token);
  *            that such a process cannot use: the error message names AT_SECURE;
  *          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
  * Owner:   the caller frees the session with `keyferry_session_free`
- * Threads: [any]
+ * Threads: [any], but no other call may be changing or freeing `config`
  * Source:  docs/configuration.md
  * Since:   0.1
  */
@@ -920,15 +973,20 @@ keyferry_status keyferry_session_open(const keyferry_config *config,
                                       keyferry_error **error_out);
 
 /**
- * Closes and frees a session. It cancels running refreshes and ends the threads of the session
- * within one second. Tokens and errors of the session stay valid.
+ * Closes and frees a session, and ends its threads within one second. It cancels running logins and
+ * refreshes. A refresh that was sent may still be answered and stored during that second. Tokens and errors of
+ * the session stay valid.
+ *
+ * Other threads may be using the session. Their calls return KEYFERRY_E_CANCELLED, and this function
+ * waits for them, at most one second. If a call takes longer, for example because a plugin hangs,
+ * the memory of the session is freed when that call returns.
  *
  * @param session  NULL does nothing. In a forked child, keyferry does not free a session from before the fork.
  *                 Taken.
  *
  * Errors:  none
- * Owner:   takes `session`; no call may be using it
- * Threads: [one]
+ * Owner:   takes `session`; no new call may use it
+ * Threads: [any], even while other calls use `session`
  * Source:  keyferry
  * Since:   0.1
  */
@@ -958,6 +1016,36 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
                                            const keyferry_request *request,
                                            keyferry_token **token_out,
                                            keyferry_error **error_out);
+
+/**
+ * Starts a call of `keyferry_session_token_for` on a thread of keyferry, and returns at once. A
+ * program with an event loop can wait for the token in this way without a thread of its own.
+ *
+ * `fd_out` receives the reading end of a pipe, which the program adds to its event loop. When it becomes readable,
+ * `keyferry_request_token` returns the token or the error. If the resource needs a login, the login
+ * may still run when the program closes the descriptor, cancels or frees the request, or ends: it then goes
+ * on for other callers.
+ *
+ * @param session    NULL for the default session
+ * @param request    the resource and the requirements for its token; it holds the result. Borrowed and copied: it
+ *                   may be freed at any time.
+ * @param fd_out     receives a file descriptor, or -1 on failure
+ * @param error_out  receives the details of a failure; may be NULL
+ *
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` or `fd_out` is NULL;
+ *          KEYFERRY_E_INVALID_VALUE if `request` is started already and its result was not taken;
+ *          KEYFERRY_E_UNREACHABLE if no pipe can be created, because the process has too many open files;
+ *          KEYFERRY_E_FORKED if `session` or `request` was created before a fork.
+ *          `keyferry_request_token` returns all other errors.
+ * Owner:   the caller closes the descriptor with `close`
+ * Threads: [any]; if several threads need the same token, keyferry fetches it once
+ * Source:  keyferry
+ * Since:   0.1
+ */
+keyferry_status keyferry_session_start(const keyferry_session *session,
+                                       const keyferry_request *request,
+                                       int32_t *fd_out,
+                                       keyferry_error **error_out);
 
 /**
  * Gets an unexpired token from the cache.

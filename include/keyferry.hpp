@@ -307,6 +307,13 @@ public:
         return apply([&](auto object, auto failure) { return keyferry_request_set_link_password(object, password.c_str(), failure); });
     }
 
+    /// Makes a request for `user` log in to MASV, even if a token is cached or stored; nullptr for the configured value.
+    request &login(const text &email = nullptr, const text &password = nullptr) {
+        return apply([&](auto object, auto failure) {
+            return keyferry_request_set_login(object, email.c_str(), password.c_str(), failure);
+        });
+    }
+
     /// Sets how long a call with this request may wait, at most 10 minutes; 0 for the configured `http.timeout_ms`.
     request &timeout(std::chrono::milliseconds duration) {
         return apply([&](auto object, auto failure) { return keyferry_request_set_timeout_ms(object, clamp(duration.count()), failure); });
@@ -314,6 +321,13 @@ public:
 
     /// Cancels the request for good. All calls that use the request, both waiting and later ones, throw KEYFERRY_E_CANCELLED.
     void cancel() const noexcept { keyferry_request_cancel(request_.get()); }
+
+    /// Gets the result of session::start. Never waits. Errors: all errors of session::token_for, and KEYFERRY_E_INVALID_VALUE if the
+    /// request is not started or has no result yet.
+    keyferry::token token() const {
+        return keyferry::token(detail::call_object<keyferry_token>(
+            [&](auto out, auto failure) { return keyferry_request_token(request_.get(), out, failure); }));
+    }
 
     /// Returns the C object, which this object still owns.
     const keyferry_request *get() const noexcept { return request_.get(); }
@@ -359,6 +373,15 @@ public:
     /// Errors: all errors of token_for(resource), KEYFERRY_E_CANCELLED, KEYFERRY_E_TIMEOUT.
     token token_for(const request &request) const {
         return call_token([&](auto out, auto failure) { return keyferry_session_token_for(get(), request.get(), out, failure); });
+    }
+
+    /// Starts token_for on a thread of keyferry, and returns a file descriptor at once. When the descriptor becomes readable,
+    /// request::token returns the result. The caller closes the descriptor.
+    /// Errors: KEYFERRY_E_INVALID_VALUE if the request is started already, KEYFERRY_E_UNREACHABLE if too many files are open.
+    int start(const request &request) const {
+        std::int32_t out = -1;
+        detail::call([&](auto failure) { return keyferry_session_start(get(), request.get(), &out, failure); });
+        return out;
     }
 
     /// Gets the headers for a resource of any service. A path without a service name belongs to MASV. May make a network request.

@@ -467,7 +467,7 @@ fn closing_ends_what_is_under_way_and_refuses_what_comes() {
         });
         arrival.recv().unwrap();
         let start = Instant::now();
-        transport.close();
+        transport.close(Instant::now());
         let (failure, ended) = hung.join().unwrap();
         assert!(
             ended - start < Duration::from_millis(200),
@@ -486,7 +486,83 @@ fn closing_ends_what_is_under_way_and_refuses_what_comes() {
         (refused.error.kind, refused.sent),
         (ErrorKind::Cancelled, false)
     );
-    transport.close();
+    transport.close(Instant::now());
+}
+
+/// Closes a transport during an exchange that may go on for this long. The peer responds after
+/// `response`.
+fn close_during_exchange(
+    response: Duration,
+    limit: Duration,
+) -> (Result<Response, Failure>, Duration) {
+    let (arrived, arrival) = channel();
+    let (port, _) = peer(move |mut stream| {
+        read_request(&mut stream);
+        arrived.send(()).unwrap();
+        thread::sleep(response);
+        drop(stream.write_all(OK.as_bytes()));
+    });
+    let transport = Transport::new(Options::default());
+    let request = request(&format!("http://127.0.0.1:{port}/"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    thread::scope(|scope| {
+        let finishing = scope.spawn(|| transport.exchange_to_end(&request, deadline));
+        arrival.recv().unwrap();
+        let start = Instant::now();
+        transport.close(start + limit);
+        let outcome = finishing.join().unwrap();
+        (outcome, start.elapsed())
+    })
+}
+
+#[test]
+fn closing_lets_an_exchange_that_uses_up_a_secret_finish() {
+    let (outcome, took) =
+        close_during_exchange(Duration::from_millis(300), Duration::from_secs(30));
+    assert_eq!(outcome.ok().unwrap().status, 200);
+    assert!(took >= Duration::from_millis(300), "{took:?}");
+}
+
+#[test]
+fn an_exchange_that_finishes_ends_at_the_deadline_of_closing() {
+    let (outcome, took) =
+        close_during_exchange(Duration::from_secs(30), Duration::from_millis(300));
+    let failure = outcome.err().unwrap();
+    assert_eq!(
+        (failure.error.kind, failure.sent),
+        (ErrorKind::Cancelled, true)
+    );
+    assert!(
+        took >= Duration::from_millis(300) && took < Duration::from_secs(10),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn closing_ends_an_exchange_that_uses_up_a_secret_before_it_is_sent() {
+    let (arrived, arrival) = channel();
+    // The peer never answers the TLS handshake, so nothing is sent.
+    let (port, _) = peer(move |mut stream| {
+        drop(stream.read(&mut [0]));
+        arrived.send(()).unwrap();
+        drop(stream.read_to_end(&mut Vec::new()));
+    });
+    let transport = Transport::new(Options::default());
+    let request = request(&format!("https://127.0.0.1:{port}/"));
+    let start = Instant::now();
+    let far = start + Duration::from_secs(60);
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| transport.exchange_to_end(&request, far));
+        arrival.recv().unwrap();
+        transport.close(far);
+        let failure = connecting.join().unwrap().err().unwrap();
+        assert_eq!(
+            (failure.error.kind, failure.sent),
+            (ErrorKind::Cancelled, false)
+        );
+        // Connecting times out after 10 seconds.
+        assert!(start.elapsed() < Duration::from_secs(9));
+    });
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
         for _ in 0..20 {
             assert!(child_ends_well(|| {
                 let failure = transport.exchange(&request, deadline()).err();
-                transport.close();
+                transport.close(Instant::now());
                 // A copy of the handle, dropped as the child's own exit would.
                 // SAFETY: the original is not used again in this process.
                 drop(unsafe { std::ptr::read(&raw const transport) });
@@ -97,7 +97,7 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
             }));
         }
         let start = Instant::now();
-        transport.close();
+        transport.close(Instant::now());
         assert_eq!(
             hung.join().unwrap().err().unwrap().error.kind,
             ErrorKind::Cancelled

@@ -179,10 +179,10 @@ export class Token {
 /**
  * Configuration, services, cache and store.
  *
- * Methods that may wait for a service, a file or another process return a promise and wait on a
- * thread of libuv's pool. The waiting calls of one JavaScript thread use at most half of the pool.
- * Worker threads share the pool, but each has its own limit. Each such method has a blocking
- * version for scripts, whose name ends in `Sync`.
+ * Methods that may wait for a service, a file or another process return a promise. A wait for a
+ * token uses no thread of libuv's pool, and holds up neither the exit of the process nor the end of
+ * a worker thread. Other methods use at most half of the pool in each JavaScript thread. Each
+ * method that returns a promise has a blocking version for scripts, whose name ends in `Sync`.
  *
  * All methods throw {@link KeyferryError}. After {@link close} they throw an `Error` with the code
  * `ERR_INVALID_STATE`.

@@ -2,6 +2,7 @@
 //!
 //! No mutex is held while a token is fetched. A caller never waits if its cached token is fresh.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::engine::fetch::Fetch;
 use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
 use crate::engine::rejections::Asker;
-use crate::engine::saves::MAX_SAVE_AT_END;
+use crate::engine::saves::{Closing, MAX_RENEWAL_AT_END, MAX_SAVE_AT_END};
 use crate::engine::service_context::Prerequisites;
 use crate::engine::single_flight::{self, Flight, Joined, SingleFlight};
 use crate::engine::state::{EngineParts, EngineState};
@@ -58,8 +59,8 @@ pub struct Broker {
 impl Broker {
     /// Creates a broker for these accounts. `refreshes_in_background` says whether tokens that are
     /// due for refresh are refreshed while callers use them.
-    pub fn new(accounts: Accounts, parts: EngineParts, refreshes_in_background: bool) -> Self {
-        Self {
+    pub fn new(accounts: Accounts, parts: EngineParts, refreshes_in_background: bool) -> Arc<Self> {
+        let broker = Arc::new(Self {
             state: EngineState::new(accounts, parts),
             flights: SingleFlight::default(),
             replacements: SingleFlight::default(),
@@ -67,7 +68,10 @@ impl Broker {
             workers: Arc::default(),
             refreshes_in_background,
             background_refreshes: AtomicUsize::new(0),
-        }
+        });
+        let session: Arc<dyn Closing> = Arc::clone(&broker) as _;
+        broker.state.saves.set_session(Arc::downgrade(&session));
+        broker
     }
 
     /// Returns a token for a request: from the cache, the store or the service.
@@ -86,11 +90,25 @@ impl Broker {
         })
     }
 
-    /// Ends HTTP exchanges and retry pauses, then waits at most 500 ms for the worker threads and
-    /// their saves.
+    /// Runs `work` on a worker thread, which then calls `done` with the outcome.
+    pub fn start<T: 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        self.workers.run(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(work));
+            done(outcome.unwrap_or_else(|_| Err(single_flight::panicked())));
+        });
+    }
+
+    /// Does what [`Broker::begin_close`] does, then waits for the worker threads and their saves: at
+    /// most 500 ms, or 1 second if a renewal was sent.
     pub fn close(&self) {
-        self.state.close();
-        self.workers.wait_idle(MAX_SAVE_AT_END);
+        let began = Instant::now();
+        self.begin_close(began + MAX_RENEWAL_AT_END);
+        self.state.saves.wait(began);
+        self.workers.wait_idle(began + MAX_SAVE_AT_END);
         self.state.saves.abandon();
     }
 
@@ -444,6 +462,18 @@ impl Broker {
             }
             Joined::Follower(_) => done(),
         }
+    }
+}
+
+impl Closing for Broker {
+    /// Ends HTTP exchanges, retry pauses, and the waits of callers. Renewals that were sent may be
+    /// answered until the deadline.
+    fn begin_close(&self, deadline: Instant) {
+        self.state.close(deadline);
+        let closed = Error::new(ErrorKind::Cancelled, "the session was closed");
+        self.flights.close(&closed);
+        self.replacements.close(&closed);
+        self.listings.close(&closed);
     }
 }
 

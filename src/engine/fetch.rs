@@ -5,7 +5,7 @@
 //! record. A flight loads another record in two cases only: it loads the record of a link's
 //! package, and it loads the key's record again after the service rejected the renewal secret.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,7 @@ impl<'a> Fetch<'a> {
         let flight = LockedFlight {
             lock: &*lock,
             sent: Cell::new(false),
+            renewal: RefCell::default(),
         };
         let context = ServiceContext {
             state: self.state,
@@ -116,6 +117,7 @@ impl<'a> Fetch<'a> {
         };
         let save = FlightSave {
             lock: flight.lock,
+            renewal: &flight.renewal,
             waiting,
             login: self.may_replace(record.as_ref(), &context, &*lock)?,
         };
@@ -267,10 +269,11 @@ impl<'a> Fetch<'a> {
             link_secret: acquisition.link_secret.as_ref(),
             link_password: acquisition.link_password.as_ref(),
         };
-        if let Some(renewal) = self.take_renewal(context, flight.lock)? {
+        if let Some(renewal) = self.take_renewal(context, flight)? {
             if let Some(acquired) = self.renew(&spec, renewal, context, flight)? {
                 return Ok(Fetched::New(acquired));
             }
+            flight.renewal.take();
             // The renewal was rejected. A login outside a flight may have stored a newer token.
             if let Some(token) = self.tokens.load_newer(acquisition) {
                 return Ok(Fetched::Adopted(token));
@@ -289,14 +292,18 @@ impl<'a> Fetch<'a> {
     fn take_renewal(
         &self,
         context: &ServiceContext<'_>,
-        lock: &dyn RecordLock,
+        flight: &LockedFlight<'_>,
     ) -> Result<Option<Secret>> {
         let is_own = |record: &Record| self.tokens.is_own(&self.acquisition.key, record);
-        if !lock.record().is_some_and(is_own) {
+        if !flight.lock.record().is_some_and(is_own) {
             return Ok(None);
         }
         context.check_renewal()?;
-        Ok(lock.take_renewal())
+        // The end of the process waits from here on, because only this flight has the secret.
+        let running = self.state.saves.begin_renewal();
+        let renewal = flight.lock.take_renewal();
+        flight.renewal.replace(renewal.is_some().then_some(running));
+        Ok(renewal)
     }
 
     /// Refreshes the token. Returns `None` if the service rejects the renewal secret.

@@ -1,5 +1,6 @@
 //! Looks up and stores the tokens of one service, in the cache and the store.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::engine::freshness;
 use crate::engine::negative_cache;
 use crate::engine::rejections::Asker;
 use crate::engine::replacement;
-use crate::engine::saves::MAX_SAVE_WAIT;
+use crate::engine::saves::{MAX_SAVE_WAIT, RunningRenewal};
 use crate::engine::single_flight::Flight;
 use crate::engine::state::{self, EngineState};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,6 +34,8 @@ const SET_BACK_FLOOR_US: i64 = 2_000_000;
 pub struct FlightSave<'a> {
     /// The lock of the flight's key.
     pub lock: &'a dyn RecordLock,
+    /// The renewal that returned the token, if one did. It ends when the save begins.
+    pub renewal: &'a RefCell<Option<RunningRenewal>>,
     /// The callers that wait for the token.
     pub waiting: &'a Flight<Token>,
     /// The login to note in the record, if a rejection caused it.
@@ -445,6 +448,7 @@ impl<'a> Persistence<'a> {
             ..Record::default()
         };
         let _running = self.state.saves.begin();
+        flight.map(|flight| flight.renewal.take());
         // Callers may use the token before it is stored: see `MAX_SAVE_WAIT`.
         self.cache_acquired(acquisition, &key, &token);
         if let Some(flight) = flight {

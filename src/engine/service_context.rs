@@ -1,7 +1,7 @@
 //! The engine's functions for a service during one flight: settings, other tokens, and HTTP
 //! exchanges with retries, pauses and the negative cache.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use crate::engine::negative_cache;
 use crate::engine::persistence;
 use crate::engine::rejections::Asker;
 use crate::engine::replacement;
+use crate::engine::saves::RunningRenewal;
 use crate::engine::state::{self, Blocked, EngineState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
@@ -61,6 +62,9 @@ pub struct LockedFlight<'a> {
     /// Whether the service may have used what was sent: it received some of a request, and did not
     /// answer 429.
     pub sent: Cell<bool>,
+    /// The renewal that the flight has taken from the store, until it is rejected or its outcome is
+    /// being saved.
+    pub renewal: RefCell<Option<RunningRenewal>>,
 }
 
 /// The context of one flight to one service.
@@ -179,10 +183,13 @@ impl ServiceContext<'_> {
         state.stats.exchanges.fetch_add(1, Ordering::Relaxed);
         let began_us = state.steady.now_us();
         let deadline = Instant::now() + state.timeout;
-        let outcome = state.http.exchange(
-            request,
-            self.deadline.map_or(deadline, |at| at.min(deadline)),
-        );
+        let deadline = self.deadline.map_or(deadline, |at| at.min(deadline));
+        let is_renewal = |flight: &LockedFlight<'_>| flight.renewal.borrow().is_some();
+        let outcome = if self.flight.is_some_and(is_renewal) {
+            state.http.exchange_to_end(request, deadline)
+        } else {
+            state.http.exchange(request, deadline)
+        };
         let may_be_used = match &outcome {
             Ok(response) => response.status != 429,
             Err(failure) => failure.sent,

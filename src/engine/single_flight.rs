@@ -16,7 +16,13 @@ use crate::model::request::{Cancel, Wake};
 use crate::sys::sync::{Condvar, Mutex};
 
 /// The running flights.
-pub struct SingleFlight<K, T>(Mutex<HashMap<K, Arc<Flight<T>>>>);
+pub struct SingleFlight<K, T>(Mutex<Flights<K, T>>);
+
+struct Flights<K, T> {
+    running: HashMap<K, Arc<Flight<T>>>,
+    /// The error that callers get once the session closes.
+    closed: Option<Error>,
+}
 
 /// One fetch that several callers share.
 pub struct Flight<T> {
@@ -47,7 +53,10 @@ pub enum Joined<T> {
 
 impl<K, T> Default for SingleFlight<K, T> {
     fn default() -> Self {
-        Self(Mutex::new(HashMap::new()))
+        Self(Mutex::new(Flights {
+            running: HashMap::new(),
+            closed: None,
+        }))
     }
 }
 
@@ -55,43 +64,66 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
     /// Joins the flight of a key, or starts one.
     pub fn join(&self, key: &K) -> Joined<T> {
         let mut flights = self.0.lock();
-        if let Some(flight) = flights.get(key) {
+        if let Some(flight) = flights.running.get(key) {
             return Joined::Follower(Arc::clone(flight));
         }
-        let flight = Arc::new(Flight {
-            progress: Mutex::new(Progress::Running),
-            changed: Condvar::new(),
-        });
-        flights.insert(key.clone(), Arc::clone(&flight));
+        if let Some(closed) = &flights.closed {
+            let ended = Flight::new(Progress::Ended(Err(closed.clone())));
+            return Joined::Follower(Arc::new(ended));
+        }
+        let flight = Arc::new(Flight::new(Progress::Running));
+        flights.running.insert(key.clone(), Arc::clone(&flight));
         Joined::Leader(flight)
+    }
+
+    /// Ends the waits of all callers with this error, and those of later callers. The flights go on.
+    pub fn close(&self, error: &Error) {
+        let running: Vec<_> = {
+            let mut flights = self.0.lock();
+            flights.closed = Some(error.clone());
+            flights.running.values().cloned().collect()
+        };
+        running
+            .iter()
+            .for_each(|flight| flight.end(Err(error.clone())));
     }
 
     /// Runs the work of a flight and gives every waiting caller its outcome, even if the work
     /// panics.
     pub fn run(&self, key: &K, flight: &Flight<T>, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Panic,
-                "cannot fetch the token: keyferry panicked; report this bug",
-            ))
-        });
-        self.0.lock().remove(key);
-        *flight.progress.lock() = Progress::Ended(outcome.clone());
-        flight.changed.notify_all();
+        let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
+        self.0.lock().running.remove(key);
+        flight.end(outcome.clone());
         outcome
     }
 
     /// Returns the number of running flights.
     pub fn count(&self) -> usize {
-        self.0.lock().len()
+        self.0.lock().running.len()
     }
 }
 
 impl<T> Flight<T> {
+    fn new(progress: Progress<T>) -> Self {
+        Self {
+            progress: Mutex::new(progress),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn end(&self, outcome: Result<T>) {
+        *self.progress.lock() = Progress::Ended(outcome);
+        self.changed.notify_all();
+    }
+
     /// Offers a result to the callers. A caller takes it at `from`, or at its own deadline if that
     /// is earlier, unless the flight ends before.
     pub fn offer(&self, result: T, from: Instant) {
-        *self.progress.lock() = Progress::Offered { result, from };
+        let mut progress = self.progress.lock();
+        if !matches!(*progress, Progress::Ended(_)) {
+            *progress = Progress::Offered { result, from };
+        }
+        drop(progress);
         self.changed.notify_all();
     }
 }
@@ -141,6 +173,14 @@ impl<T: Send> Wake for Flight<T> {
 /// Builds the error for a request that was cancelled.
 pub fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the request was cancelled")
+}
+
+/// Builds the error for a fetch that panicked.
+pub fn panicked() -> Error {
+    Error::new(
+        ErrorKind::Panic,
+        "cannot fetch the token: keyferry panicked; report this bug",
+    )
 }
 
 fn timed_out() -> Error {

@@ -101,7 +101,7 @@ pub struct EngineState {
     pub closed: AtomicBool,
     /// The flights that don't go on, each by the key of its token, and the reason.
     pub blocked: Mutex<HashMap<TokenKey, Blocked>>,
-    /// The tokens that are being saved.
+    /// The renewals that are being sent, and the tokens that are being saved.
     pub saves: Arc<Saves>,
     /// Signalled when the session closes. Wakes sleeping retries.
     closing: (Mutex<()>, Condvar),
@@ -268,13 +268,13 @@ impl EngineState {
         false
     }
 
-    /// Ends exchanges and pauses.
-    pub fn close(&self) {
+    /// Ends exchanges and pauses. Renewals that were sent may be answered until the deadline.
+    pub fn close(&self, deadline: Instant) {
         {
             let _guard = self.closing.0.lock();
             self.closed.store(true, Ordering::Release);
         }
         self.closing.1.notify_all();
-        self.http.close();
+        self.http.close(deadline);
     }
 }

@@ -4,7 +4,7 @@
 //! The number of threads is therefore bounded.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::sys::signals;
 use crate::sys::sync::{Condvar, Mutex};
@@ -50,9 +50,8 @@ impl Workers {
         }
     }
 
-    /// Waits until no worker runs, for at most `at_most`. Returns whether none runs.
-    pub fn wait_idle(&self, at_most: Duration) -> bool {
-        let deadline = Instant::now() + at_most;
+    /// Waits until no worker runs, at most until the deadline. Returns whether none runs.
+    pub fn wait_idle(&self, deadline: Instant) -> bool {
         let mut active = self.active.lock();
         while *active > 0 {
             if self.idle.wait_until(&mut active, deadline) {

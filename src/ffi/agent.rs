@@ -43,7 +43,7 @@ pub extern "C" fn masv_agent_session(
 ) -> keyferry_status {
     boundary::call_with_out("masv_agent_session", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        let user = session::or_default(session)?.agent_session()?;
+        let user = session::with(session, |session| session.agent_session())?;
         write_user(out, user)
     })
 }
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn masv_agent_sign_in(
         let email = unsafe { text::optional_secret(email, "email") }?;
         // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = unsafe { text::optional_secret(password, "password") }?;
-        let user = session::or_default(session)?.agent_sign_in(email, password)?;
+        let user = session::with(session, |session| session.agent_sign_in(email, password))?;
         out.map_or(Ok(()), |out| write_user(out, user))
     })
 }
@@ -140,7 +140,9 @@ pub unsafe extern "C" fn masv_agent_sign_up(
         // SAFETY: the caller promises that `name` is NULL or ends in NUL.
         let name = unsafe { text::required(name, "name") }?;
         text::check_length(name, "name")?;
-        let user = session::or_default(session)?.agent_sign_up(email, password, name)?;
+        let user = session::with(session, |session| {
+            session.agent_sign_up(email, password, name)
+        })?;
         out.map_or(Ok(()), |out| write_user(out, user))
     })
 }

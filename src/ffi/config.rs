@@ -147,7 +147,7 @@ pub unsafe extern "C" fn keyferry_config_set(
 ///
 /// Errors:  none
 /// Owner:   takes `config` and wipes its secrets
-/// Threads: [one]
+/// Threads: [one]: no other call may be using `config`
 /// Source:  keyferry
 /// Since:   0.1
 #[unsafe(no_mangle)]

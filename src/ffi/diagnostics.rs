@@ -48,7 +48,7 @@ pub unsafe extern "C" fn keyferry_session_explain(
         let out = boundary::required(out, "text_out")?;
         // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::required(resource, "resource") }?;
-        let explanation = session::or_default(session)?.explain(resource)?;
+        let explanation = session::with(session, |session| session.explain(resource))?;
         text::write_out(out, json::explanation(&explanation).to_string())
     })
 }
@@ -78,7 +78,7 @@ pub extern "C" fn keyferry_session_list(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_list", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        let tokens = session::or_default(session)?.list()?;
+        let tokens = session::with(session, |session| session.list())?;
         text::write_out(out, json::tokens(&tokens).to_string())
     })
 }
@@ -106,7 +106,7 @@ pub extern "C" fn keyferry_session_stats(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_stats", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        let stats = session::or_default(session)?.stats();
+        let stats = session::with(session, |session| Ok(session.stats()))?;
         text::write_out(out, json::stats(&stats).to_string())
     })
 }

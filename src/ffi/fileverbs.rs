@@ -85,7 +85,7 @@ fn write_token(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
 ) -> crate::error::Result<()> {
     let out = boundary::required(token_out, "token_out")?;
-    let token = session::or_default(session)?.token(resource)?;
+    let token = session::with(session, |session| session.token(resource))?;
     token::write_out(out, token);
     Ok(())
 }

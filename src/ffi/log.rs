@@ -27,6 +27,10 @@ pub const KEYFERRY_LOG_DEBUG: i32 = 4;
 /// Any thread may run the callback, and several threads may run it at the same time. It must not
 /// call keyferry: such a call returns `KEYFERRY_E_REENTRANT`.
 ///
+/// The callback must return. It must not leave with `longjmp`, with an exception, or by ending its
+/// thread. Otherwise all later calls of this thread return `KEYFERRY_E_REENTRANT`,
+/// and `keyferry_log_set_callback` waits for ever.
+///
 /// @param level      one of `KEYFERRY_LOG_`
 /// @param message    UTF-8. Borrowed.
 /// @param user_data  the pointer that `keyferry_log_set_callback` received

@@ -58,7 +58,7 @@ pub unsafe extern "C" fn masv_login(
         let email = unsafe { text::optional_secret(email, "email") }?;
         // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = unsafe { text::optional_secret(password, "password") }?;
-        let token = session::or_default(session)?.masv_login(email, password)?;
+        let token = session::with(session, |session| session.masv_login(email, password))?;
         if let Some(out) = out {
             token::write_out(out, Box::new(token));
         }
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn masv_token_for(
         let out = boundary::required(out, "token_out")?;
         // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::required(resource, "resource") }?;
-        let token = session::or_default(session)?.token(resource)?;
+        let token = session::with(session, |session| session.token(resource))?;
         token::write_out(out, token);
         Ok(())
     })

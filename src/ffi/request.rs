@@ -3,7 +3,9 @@
 #![expect(unsafe_code, reason = "C callers")]
 
 use std::ffi::c_char;
+use std::io::{PipeWriter, Write};
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -12,16 +14,44 @@ use crate::ffi::error::keyferry_error;
 use crate::ffi::panic;
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
+use crate::ffi::token::{self, keyferry_token};
 use crate::model::key::Access;
-use crate::model::request::Request;
+use crate::model::request::{Login, Request};
+use crate::model::token::Token;
 use crate::sys::fork;
+use crate::sys::sync::Mutex;
 
 /// A resource and the requirements for its token. One thread sets up a request; after that, any
 /// thread may use or cancel it.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_request {
     request: Request,
+    started: Arc<Mutex<Started>>,
     fork: u32,
+}
+
+/// How far a fetch that `keyferry_session_start` has started is.
+#[derive(Default)]
+enum Started {
+    #[default]
+    No,
+    Running,
+    Ended(Box<Result<Token>>),
+}
+
+/// Receives the outcome of a started fetch.
+pub(crate) struct Outcome {
+    started: Arc<Mutex<Started>>,
+    pipe: PipeWriter,
+}
+
+impl Outcome {
+    /// Keeps the outcome for `keyferry_request_token`, and then makes the pipe readable.
+    pub(crate) fn set(mut self, outcome: Result<Token>) {
+        *self.started.lock() = Started::Ended(Box::new(outcome));
+        // A caller that has closed its end of the pipe does not wait any more.
+        let _ = self.pipe.write_all(&[0]);
+    }
 }
 
 impl keyferry_request {
@@ -32,6 +62,48 @@ impl keyferry_request {
             Ok(&request.request)
         } else {
             Err(forked_error())
+        }
+    }
+
+    /// Reserves the request for a fetch, whose outcome it then holds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidValue`] if the request already has a fetch or the outcome of one.
+    pub(crate) fn start(&self, pipe: PipeWriter) -> Result<Outcome> {
+        let mut started = self.started.lock();
+        if !matches!(*started, Started::No) {
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "cannot start the request: it is started already; call keyferry_request_token first",
+            ));
+        }
+        *started = Started::Running;
+        Ok(Outcome {
+            started: Arc::clone(&self.started),
+            pipe,
+        })
+    }
+
+    /// Cancels a started fetch, because no caller can get its outcome any more. In a forked child,
+    /// the threads and the locks of the parent are gone.
+    fn cancel_started(&self) {
+        if self.fork == fork::generation() && matches!(*self.started.lock(), Started::Running) {
+            self.request.cancel.cancel();
+        }
+    }
+
+    /// Takes the outcome of the fetch that was started last.
+    fn take_outcome(&self) -> Result<Token> {
+        let mut started = self.started.lock();
+        match std::mem::take(&mut *started) {
+            Started::Ended(outcome) => *outcome,
+            other => {
+                *started = other;
+                Err(Error::new(
+                    ErrorKind::InvalidValue,
+                    "the request has no result; call keyferry_session_start and wait until its descriptor is readable",
+                ))
+            }
         }
     }
 }
@@ -88,6 +160,7 @@ pub unsafe extern "C" fn keyferry_request_new(
             out,
             keyferry_request {
                 request: Request::new(resource),
+                started: Arc::default(),
                 fork: fork::generation(),
             },
         );
@@ -233,6 +306,50 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
     })
 }
 
+/// Makes the request log in to MASV with e-mail and password, as `masv_login` does, even if a token
+/// is cached or stored. So a login can wait in an event loop, or have its own account and timeout.
+///
+/// @param request    a request for the resource `user`
+/// @param email      UTF-8; NULL for the configured `masv.email`. Borrowed and copied.
+/// @param password   UTF-8; NULL for the configured `masv.password`. Borrowed and copied; `keyferry_request_free`
+///                   wipes the copy.
+/// @param error_out  receives the details of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `email` or `password` is not UTF-8;
+///          KEYFERRY_E_INVALID_VALUE if `email` or `password` is longer than 16 KiB, or if the
+///            resource is not `user`
+/// Owner:   ownership does not change
+/// Threads: [one]
+/// Source:  MASV API, `POST /v1/auth`
+/// Since:   0.1
+///
+/// # Safety
+/// `email` and `password` are each NULL or end in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keyferry_request_set_login(
+    request: Option<&mut keyferry_request>,
+    email: *const c_char,
+    password: *const c_char,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
+) -> keyferry_status {
+    boundary::call("keyferry_request_set_login", error_out, || {
+        let request = boundary::required(request, "request")?;
+        // SAFETY: the caller promises that `email` is NULL or ends in NUL.
+        let email = unsafe { text::optional_secret(email, "email") }?;
+        // SAFETY: the caller promises that `password` is NULL or ends in NUL.
+        let password = unsafe { text::optional_secret(password, "password") }?;
+        if !matches!(request.request.resource.as_str(), "user" | "masv:user") {
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "cannot log in with this request: its resource is another one; create a request for `user`",
+            ));
+        }
+        request.request.login = Some(Login { email, password });
+        Ok(())
+    })
+}
+
 /// Sets how long a call with this request may wait for its token.
 ///
 /// @param request     the request
@@ -286,16 +403,54 @@ pub extern "C" fn keyferry_request_cancel(request: Option<&keyferry_request>) {
     });
 }
 
-/// Frees a request and wipes its link password.
+/// Gets the result of `keyferry_session_start`: the token, or the error.
+///
+/// Call this function after the descriptor of `keyferry_session_start` has become readable. It never waits.
+/// Afterwards, the request can be started again.
+///
+/// @param request    the started request
+/// @param token_out  receives the token
+/// @param error_out  receives the details of a failure; may be NULL
+///
+/// Errors:  all errors of `keyferry_session_token_for`;
+///          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
+///          KEYFERRY_E_INVALID_VALUE if the request is not started or has no result yet;
+///          KEYFERRY_E_FORKED if `request` was created before a fork
+/// Owner:   the caller frees the token with `keyferry_token_free`
+/// Threads: [any]; only one call gets the result
+/// Source:  keyferry
+/// Since:   0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn keyferry_request_token(
+    request: Option<&keyferry_request>,
+    token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
+) -> keyferry_status {
+    boundary::call_with_out("keyferry_request_token", token_out, error_out, |out| {
+        let out = boundary::required(out, "token_out")?;
+        keyferry_request::checked(request)?;
+        let request = boundary::required(request, "request")?;
+        token::write_out(out, Box::new(request.take_outcome()?));
+        Ok(())
+    })
+}
+
+/// Frees a request and wipes its passwords. A fetch that `keyferry_session_start` has started
+/// with this request is cancelled, as with `keyferry_request_cancel`.
 ///
 /// @param request  NULL does nothing. Taken.
 ///
 /// Errors:  none
-/// Owner:   takes `request`; no call may be using it
-/// Threads: [one]
+/// Owner:   takes `request`
+/// Threads: [one]: no other call may be using `request`. If another thread waits with it, call
+///          `keyferry_request_cancel`, and free the request after that thread's call has returned.
 /// Source:  keyferry
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_request_free(request: Option<Box<keyferry_request>>) {
-    panic::infallible("keyferry_request_free", (), || drop(request));
+    panic::infallible("keyferry_request_free", (), || {
+        if let Some(request) = request {
+            request.cancel_started();
+        }
+    });
 }

@@ -2,8 +2,12 @@
 
 #![expect(unsafe_code, reason = "C callers")]
 
+use std::collections::VecDeque;
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
+use std::os::fd::IntoRawFd;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
@@ -11,14 +15,14 @@ use crate::ffi::config::keyferry_config;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::panic;
 use crate::ffi::request::keyferry_request;
-use crate::ffi::status::{
-    self, KEYFERRY_E_FORKED, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT, keyferry_status,
-};
+use crate::ffi::status::{self, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT, keyferry_status};
 use crate::ffi::text;
 use crate::ffi::token::{self, KEYFERRY_NO_EXPIRY, keyferry_token};
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::sys::fork;
+use crate::sys::fork::{self, PerProcess};
+use crate::sys::in_use;
+use crate::sys::sync::Mutex;
 
 /// A session: configuration, services, cache and store. Any number of threads may use one session
 /// at the same time.
@@ -29,18 +33,107 @@ use crate::sys::fork;
 /// that need it return KEYFERRY_E_CONFIG.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_session {
-    session: Session,
+    /// NULL after `keyferry_session_free`.
+    session: AtomicPtr<Session>,
+    /// The closed session, until it is freed.
+    closed: AtomicPtr<Session>,
     fork: u32,
 }
 
-/// Returns the session of a handle, or the default session for NULL.
+/// The number of freed handles whose memory is kept.
+const MAX_FREED: usize = 1024;
+/// How long `keyferry_session_free` waits for calls that use the session.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+/// The addresses of the last freed handles. A call that comes too late finds a handle without a session
+/// there, and not memory that has another use.
+static FREED: PerProcess<Mutex<VecDeque<usize>>> = PerProcess::new();
+
+/// Calls a function with the session of a handle, or with the default session for NULL. Until the
+/// function returns, `keyferry_session_free` does not free the session.
 #[inline]
-pub(crate) fn or_default(handle: Option<&keyferry_session>) -> Result<&Session> {
-    match handle {
-        None => Session::default_session(),
-        Some(handle) if handle.fork == fork::generation() => Ok(&handle.session),
-        Some(_) => Err(forked_error()),
+pub(crate) fn with<T>(
+    handle: Option<&keyferry_session>,
+    call: impl FnOnce(&Session) -> Result<T>,
+) -> Result<T> {
+    let Some(handle) = handle else {
+        return call(Session::default_session()?);
+    };
+    if handle.fork != fork::generation() {
+        return Err(forked_error());
     }
+    let using = in_use::begin(handle);
+    // SAFETY: the pointer is NULL, or came from `Box::into_raw`. A closed session is freed only after
+    // this use of the handle has ended.
+    let outcome = match unsafe { handle.session.load(Ordering::Acquire).as_ref() } {
+        Some(session) => call(session),
+        None => Err(closed_error()),
+    };
+    drop(using);
+    if handle.session.load(Ordering::Acquire).is_null() {
+        handle.free_closed();
+        return outcome.map_err(|_| closed_error());
+    }
+    outcome
+}
+
+impl keyferry_session {
+    /// Closes the session and waits for the calls that use it. The session is freed then, or when the
+    /// last of these calls returns. Returns whether this call closed the session.
+    fn close(&self) -> bool {
+        let deadline = Instant::now() + MAX_WAIT;
+        let session = self.session.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: the pointer is NULL, or came from `Box::into_raw`. No other call frees the session,
+        // because it is not in `closed` yet.
+        let Some(open) = (unsafe { session.as_ref() }) else {
+            return false;
+        };
+        open.close();
+        in_use::wait_unused(self, deadline);
+        self.closed.store(session, Ordering::Release);
+        self.free_closed();
+        true
+    }
+
+    /// Frees the closed session if no call uses it.
+    #[cold]
+    fn free_closed(&self) {
+        if !in_use::wait_unused(self, Instant::now()) {
+            return;
+        }
+        let session = self.closed.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        if !session.is_null() {
+            // SAFETY: the pointer came from `Box::into_raw`, only this call has it now, and no call
+            // uses the session.
+            drop(unsafe { Box::from_raw(session) });
+        }
+    }
+}
+
+/// Keeps the memory of a freed handle for a while.
+fn keep_freed(handle: &keyferry_session) {
+    let mut freed = FREED.get_or_init(Mutex::default).lock();
+    freed.push_back(std::ptr::from_ref(handle).expose_provenance());
+    if freed.len() <= MAX_FREED {
+        return;
+    }
+    if let Some(oldest) = freed.pop_front() {
+        let oldest = std::ptr::with_exposed_provenance_mut::<keyferry_session>(oldest);
+        // SAFETY: the address came from `Box::into_raw`, and this process freed the handle.
+        let oldest = unsafe { Box::from_raw(oldest) };
+        if !in_use::wait_unused(&*oldest, Instant::now()) {
+            // A call hangs. When it returns, it frees the session, and needs the handle for that.
+            std::mem::forget(oldest);
+        }
+    }
+}
+
+#[cold]
+fn closed_error() -> Error {
+    Error::new(
+        ErrorKind::Cancelled,
+        "the session was closed; open a new session",
+    )
 }
 
 #[cold]
@@ -68,7 +161,7 @@ fn forked_error() -> Error {
 ///            that such a process cannot use: the error message names AT_SECURE;
 ///          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
 /// Owner:   the caller frees the session with `keyferry_session_free`
-/// Threads: [any]
+/// Threads: [any], but no other call may be changing or freeing `config`
 /// Source:  docs/configuration.md
 /// Since:   0.1
 #[unsafe(no_mangle)]
@@ -84,10 +177,12 @@ pub extern "C" fn keyferry_session_open(
             Some(config) => Session::open(config.config.clone())?,
             None => Session::open_user()?,
         };
+        in_use::prepare();
         boundary::write_out(
             out,
             keyferry_session {
-                session,
+                session: AtomicPtr::new(Box::into_raw(Box::new(session))),
+                closed: AtomicPtr::default(),
                 fork: fork::generation(),
             },
         );
@@ -95,22 +190,36 @@ pub extern "C" fn keyferry_session_open(
     })
 }
 
-/// Closes and frees a session. It cancels running refreshes and ends the threads of the session
-/// within one second. Tokens and errors of the session stay valid.
+/// Closes and frees a session, and ends its threads within one second. It cancels running logins and
+/// refreshes. A refresh that was sent may still be answered and stored during that second. Tokens and errors of
+/// the session stay valid.
+///
+/// Other threads may be using the session. Their calls return KEYFERRY_E_CANCELLED, and this function
+/// waits for them, at most one second. If a call takes longer, for example because a plugin hangs,
+/// the memory of the session is freed when that call returns.
 ///
 /// @param session  NULL does nothing. In a forked child, keyferry does not free a session from before the fork.
 ///                 Taken.
 ///
 /// Errors:  none
-/// Owner:   takes `session`; no call may be using it
-/// Threads: [one]
+/// Owner:   takes `session`; no new call may use it
+/// Threads: [any], even while other calls use `session`
 /// Source:  keyferry
 /// Since:   0.1
+///
+/// # Safety
+/// `session` is NULL, or came from `keyferry_session_open`.
 #[unsafe(no_mangle)]
-pub extern "C" fn keyferry_session_free(session: Option<Box<keyferry_session>>) {
-    panic::infallible("keyferry_session_free", (), || match session {
-        Some(session) if session.fork != fork::generation() => std::mem::forget(session),
-        session => drop(session),
+pub unsafe extern "C" fn keyferry_session_free(session: *mut keyferry_session) {
+    panic::infallible("keyferry_session_free", (), || {
+        // SAFETY: the caller promises that `session` is NULL or a handle. A handle is freed only
+        // after its session.
+        let handle = unsafe { session.as_ref() };
+        if let Some(handle) = handle.filter(|handle| handle.fork == fork::generation())
+            && handle.close()
+        {
+            keep_freed(handle);
+        }
     });
 }
 
@@ -141,10 +250,64 @@ pub extern "C" fn keyferry_session_token_for(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_token_for", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
-        let token = or_default(session)?.token_for(keyferry_request::checked(request)?)?;
+        let token = with(session, |session| {
+            session.token_for(keyferry_request::checked(request)?)
+        })?;
         token::write_out(out, Box::new(token));
         Ok(())
     })
+}
+
+/// Starts a call of `keyferry_session_token_for` on a thread of keyferry, and returns at once. A
+/// program with an event loop can wait for the token in this way without a thread of its own.
+///
+/// `fd_out` receives the reading end of a pipe, which the program adds to its event loop. When it becomes readable,
+/// `keyferry_request_token` returns the token or the error. If the resource needs a login, the login
+/// may still run when the program closes the descriptor, cancels or frees the request, or ends: it then goes
+/// on for other callers.
+///
+/// @param session    NULL for the default session
+/// @param request    the resource and the requirements for its token; it holds the result. Borrowed and copied: it
+///                   may be freed at any time.
+/// @param fd_out     receives a file descriptor, or -1 on failure
+/// @param error_out  receives the details of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` or `fd_out` is NULL;
+///          KEYFERRY_E_INVALID_VALUE if `request` is started already and its result was not taken;
+///          KEYFERRY_E_UNREACHABLE if no pipe can be created, because the process has too many open files;
+///          KEYFERRY_E_FORKED if `session` or `request` was created before a fork.
+///          `keyferry_request_token` returns all other errors.
+/// Owner:   the caller closes the descriptor with `close`
+/// Threads: [any]; if several threads need the same token, keyferry fetches it once
+/// Source:  keyferry
+/// Since:   0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn keyferry_session_start(
+    session: Option<&keyferry_session>,
+    request: Option<&keyferry_request>,
+    fd_out: Option<&mut MaybeUninit<i32>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
+) -> keyferry_status {
+    boundary::call("keyferry_session_start", error_out, || {
+        let fd_out = boundary::required(fd_out, "fd_out")?.write(-1);
+        let copy = keyferry_request::checked(request)?.clone();
+        let request = boundary::required(request, "request")?;
+        with(session, |session| {
+            let (reader, writer) = std::io::pipe().map_err(|error| no_pipe(&error))?;
+            let outcome = request.start(writer)?;
+            session.start(copy, |token| outcome.set(token));
+            *fd_out = reader.into_raw_fd();
+            Ok(())
+        })
+    })
+}
+
+#[cold]
+fn no_pipe(error: &std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        format!("cannot create a pipe: {error}; raise the limit on open files (`ulimit -n`)"),
+    )
 }
 
 /// Gets an unexpired token from the cache.
@@ -179,7 +342,9 @@ pub extern "C" fn keyferry_session_cached(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_cached", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
-        let token = or_default(session)?.cached(keyferry_request::checked(request)?)?;
+        let token = with(session, |session| {
+            session.cached(keyferry_request::checked(request)?)
+        })?;
         token::write_out(out, Box::new(token));
         Ok(())
     })
@@ -233,11 +398,6 @@ pub unsafe extern "C" fn keyferry_session_peek(
         if resource.is_null() || (buffer.is_null() && capacity > 0) {
             return Err(KEYFERRY_E_NULL_ARGUMENT);
         }
-        let session = match session {
-            Some(handle) if handle.fork == fork::generation() => &handle.session,
-            Some(_) => return Err(KEYFERRY_E_FORKED),
-            None => Session::default_session().map_err(|error| status::from_kind(error.kind))?,
-        };
         // SAFETY: `resource` is not NULL, and the caller promises that it then ends in NUL.
         let resource =
             text::utf8(unsafe { CStr::from_ptr(resource) }).ok_or(KEYFERRY_E_NOT_UTF8)?;
@@ -248,8 +408,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
             // not be initialised.
             unsafe { std::slice::from_raw_parts_mut(buffer.cast(), capacity) }
         };
-        let peeked = session
-            .peek(resource, line)
+        let peeked = with(session, |session| session.peek(resource, line))
             .map_err(|error| status::from_kind(error.kind))?;
         if let Some(out) = length_out {
             out.write(peeked.len);
@@ -290,7 +449,7 @@ pub extern "C" fn keyferry_session_reject(
 ) -> keyferry_status {
     boundary::call("keyferry_session_reject", error_out, || {
         let token = boundary::required(token, "token")?;
-        or_default(session)?.reject(&token.token)
+        with(session, |session| session.reject(&token.token))
     })
 }
 
@@ -349,7 +508,7 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
         } else {
             ""
         });
-        or_default(session)?.reject_value(resource, &value)
+        with(session, |session| session.reject_value(resource, &value))
     })
 }
 
@@ -396,7 +555,7 @@ pub unsafe extern "C" fn keyferry_session_adopt(
         // SAFETY: the caller promises that `value` is NULL or ends in NUL.
         let value = boundary::required(unsafe { text::optional_secret(value, "value") }?, "value")?;
         let expires = (expires_unix_s != KEYFERRY_NO_EXPIRY).then_some(expires_unix_s);
-        or_default(session)?.adopt(resource, value, expires)
+        with(session, |session| session.adopt(resource, value, expires))
     })
 }
 
@@ -432,6 +591,6 @@ pub unsafe extern "C" fn keyferry_session_forget(
     boundary::call("keyferry_session_forget", error_out, || {
         // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::optional(resource, "resource") }?;
-        or_default(session)?.forget(resource)
+        with(session, |session| session.forget(resource))
     })
 }

@@ -37,8 +37,19 @@ pub struct Request {
     pub link_password: Option<Secret>,
     /// How long to wait. `None` means the setting `http.timeout_ms`.
     pub timeout: Option<Duration>,
+    /// Logs in to MASV, even if a token is cached or stored. Only for the resource `user`.
+    pub login: Option<Login>,
     /// Lets another thread end the wait.
     pub cancel: Cancel,
+}
+
+/// The credentials of an explicit login. `None` means the configured value.
+#[derive(Clone, Default)]
+pub struct Login {
+    /// The e-mail address.
+    pub email: Option<Secret>,
+    /// The password.
+    pub password: Option<Secret>,
 }
 
 impl Request {

@@ -11,7 +11,8 @@
 //!   peer sends;
 //! - return the body as UTF-8 without a byte order mark. If that is impossible, report an error if the
 //!   status is a success, and else leave the body out;
-//! - end all exchanges immediately when [`Http::close`] is called;
+//! - end all exchanges immediately when [`Http::close`] is called, except those of
+//!   [`Http::exchange_to_end`] that were sent;
 //! - set [`Failure::sent`] correctly: true if the peer may have received any of the request;
 //! - put no URL, header, body or library message into an error.
 //!
@@ -114,6 +115,14 @@ pub trait Http: Send + Sync {
     /// A [`Failure`] if there is no complete response.
     fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure>;
 
-    /// Ends all exchanges and rejects new ones. The session calls this when it closes.
-    fn close(&self);
+    /// Does what [`Http::exchange`] does, for a request with a secret that the service may use up. If
+    /// the peer may have received any of the request, the exchange goes on after [`Http::close`].
+    ///
+    /// # Errors
+    /// Returns the errors of [`Http::exchange`].
+    fn exchange_to_end(&self, request: &Request, deadline: Instant) -> Result<Response, Failure>;
+
+    /// Ends all exchanges and rejects new ones. An exchange that goes on ends at the latest at the
+    /// deadline. Does not wait for it. The session calls this when it closes.
+    fn close(&self, deadline: Instant);
 }

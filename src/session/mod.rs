@@ -21,11 +21,13 @@ use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
 use crate::engine::rejections::Asker;
 use crate::engine::replacement;
+use crate::engine::saves::{Closing, MAX_RENEWAL_AT_END};
 use crate::engine::service_context::ServiceContext;
+use crate::engine::single_flight;
 use crate::engine::state::EngineParts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind, TokenKey};
-use crate::model::request::Request;
+use crate::model::request::{Login, Request};
 use crate::model::resource::{self, is_plain};
 use crate::model::token::{Expiry, Token};
 use crate::plugin::Plugins;
@@ -63,8 +65,8 @@ impl Default for Options {
 
 /// One handle over configuration, services, cache and store.
 ///
-/// Any thread may use it at any time. Dropping it ends its background refreshes within 1 s. Its
-/// tokens stay valid.
+/// Any thread may use it at any time. Dropping it ends its background refreshes within 1 s; a refresh
+/// that was sent may be answered and stored during that time. Its tokens stay valid.
 ///
 /// ```
 /// use keyferry::{Access, Config, Request, Session};
@@ -198,11 +200,7 @@ impl Session {
             timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),
         };
         Ok(Self {
-            broker: Arc::new(Broker::new(
-                accounts,
-                parts,
-                options.refreshes_in_background,
-            )),
+            broker: Broker::new(accounts, parts, options.refreshes_in_background),
             account,
         })
     }
@@ -216,7 +214,16 @@ impl Session {
     /// service rejected the secret; [`ErrorKind::Timeout`] if the request timed out;
     /// [`ErrorKind::Cancelled`] if it was cancelled; the errors of the network and the service.
     pub fn token_for(&self, request: &Request) -> Result<Token> {
-        self.broker.token_for(request)
+        token_for(&self.broker, request)
+    }
+
+    /// Calls [`Session::token_for`] on a thread of the session, which then calls `done` with the
+    /// outcome.
+    #[doc(hidden)]
+    pub fn start(&self, request: Request, done: impl FnOnce(Result<Token>) + Send + 'static) {
+        let broker = Arc::clone(&self.broker);
+        self.broker
+            .start(move || token_for(&broker, &request), done);
     }
 
     /// Returns a token for a resource: a URL, or a short form such as `packages/ID` or
@@ -372,25 +379,11 @@ impl Session {
     /// [`ErrorKind::NotConfigured`] if the e-mail address or the password is neither given nor set;
     /// the errors of the service.
     pub fn masv_login(&self, email: Option<Secret>, password: Option<Secret>) -> Result<Token> {
-        let _budget = WaitBudget::begin(None);
-        let (number, bound) = self.service(|bound| bound.service.name() == "masv", "masv")?;
-        let context = self.service_context(number, true);
-        let (email, password) = given_or_set(&context, email, password)?;
-        let key = bound.key(ResourceKind::User, "", Access::Full);
-        let acquired = bound.service.login(
-            &email,
-            &password,
-            &ServiceContext {
-                key: Some(&key),
-                ..context
-            },
-        )?;
-        self.broker.state.backoff.forget(|other| *other == key);
-        Persistence::new(&self.broker.state, bound).store_login(
-            Acquisition::new(self.account, number, key),
-            acquired,
-            &email,
-        )
+        let request = Request {
+            login: Some(Login { email, password }),
+            ..Request::new("user")
+        };
+        log_in(&self.broker, self.account, &request)
     }
 
     /// Returns the user who is signed in to the MASV Agent.
@@ -622,6 +615,13 @@ impl Session {
         self.service_context(0, false).setting(key)
     }
 
+    /// Ends the waits, exchanges and pauses of all calls, which then return
+    /// [`ErrorKind::Cancelled`]. Waits for nothing.
+    #[doc(hidden)]
+    pub fn close(&self) {
+        self.broker.begin_close(Instant::now() + MAX_RENEWAL_AT_END);
+    }
+
     fn lookup(&self) -> Lookup<'_> {
         Lookup {
             state: &self.broker.state,
@@ -630,19 +630,8 @@ impl Session {
     }
 
     fn service_context(&self, service: usize, explicit: bool) -> ServiceContext<'_> {
-        let deadline = Some(Instant::now() + self.broker.state.timeout);
-        ServiceContext {
-            state: &self.broker.state,
-            prerequisites: &self.broker,
-            account: self.account,
-            service,
-            explicit,
-            key: None,
-            flight: None,
-            newer: None,
-            deadline,
-            caller_timeout: None,
-        }
+        let timeout = self.broker.state.timeout;
+        service_context(&self.broker, self.account, service, explicit, timeout)
     }
 
     fn service(
@@ -650,13 +639,84 @@ impl Session {
         is: impl Fn(&BoundService) -> bool,
         name: &str,
     ) -> Result<(usize, &BoundService)> {
-        let services = &self.broker.state.accounts.account(self.account).services;
-        services
-            .iter()
-            .enumerate()
-            .find(|(_, bound)| is(bound))
-            .ok_or_else(|| no_service(name))
+        service(&self.broker, self.account, is, name)
     }
+}
+
+/// Returns a token for a request, as [`Session::token_for`] does.
+fn token_for(broker: &Arc<Broker>, request: &Request) -> Result<Token> {
+    if request.login.is_none() {
+        return broker.token_for(request);
+    }
+    if request.cancel.is_cancelled() {
+        return Err(single_flight::cancelled());
+    }
+    let account = broker.state.accounts.number(request.account.as_deref())?;
+    log_in(broker, account, request)
+}
+
+/// Logs in to MASV with the credentials of a request, within its timeout.
+fn log_in(broker: &Arc<Broker>, account: usize, request: &Request) -> Result<Token> {
+    let _budget = WaitBudget::begin(None);
+    let Login { email, password } = request.login.clone().unwrap_or_default();
+    let state = &broker.state;
+    let (number, bound) = service(
+        broker,
+        account,
+        |bound| bound.service.name() == "masv",
+        "masv",
+    )?;
+    let timeout = request.timeout.unwrap_or(state.timeout);
+    let context = service_context(broker, account, number, true, timeout);
+    let (email, password) = given_or_set(&context, email, password)?;
+    let key = bound.key(ResourceKind::User, "", Access::Full);
+    let context = ServiceContext {
+        key: Some(&key),
+        ..context
+    };
+    let acquired = bound.service.login(&email, &password, &context)?;
+    state.backoff.forget(|other| *other == key);
+    Persistence::new(state, bound).store_login(
+        Acquisition::new(account, number, key.clone()),
+        acquired,
+        &email,
+    )
+}
+
+fn service_context(
+    broker: &Arc<Broker>,
+    account: usize,
+    service: usize,
+    explicit: bool,
+    timeout: Duration,
+) -> ServiceContext<'_> {
+    ServiceContext {
+        state: &broker.state,
+        prerequisites: broker,
+        account,
+        service,
+        explicit,
+        key: None,
+        flight: None,
+        newer: None,
+        deadline: Some(Instant::now() + timeout),
+        caller_timeout: None,
+    }
+}
+
+/// Returns the first service of an account that `is` accepts, and its number.
+fn service<'a>(
+    broker: &'a Broker,
+    account: usize,
+    is: impl Fn(&BoundService) -> bool,
+    name: &str,
+) -> Result<(usize, &'a BoundService)> {
+    let services = &broker.state.accounts.account(account).services;
+    services
+        .iter()
+        .enumerate()
+        .find(|(_, bound)| is(bound))
+        .ok_or_else(|| no_service(name))
 }
 
 impl Drop for Session {

@@ -31,7 +31,15 @@ impl Http for NoNetwork {
         })
     }
 
-    fn close(&self) {}
+    fn exchange_to_end(
+        &self,
+        request: &HttpRequest,
+        deadline: Instant,
+    ) -> Result<Response, Failure> {
+        self.exchange(request, deadline)
+    }
+
+    fn close(&self, _deadline: Instant) {}
 }
 
 /// Returns the stored token for a request, without contacting a service. Returns `None` if this

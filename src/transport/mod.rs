@@ -32,7 +32,7 @@ use crate::ports::http::{Failure, Http, Request, Response};
 use crate::sys::fork;
 use crate::sys::sync::Mutex;
 use exchange::Exchange;
-use worker::{Job, Worker};
+use worker::{AtClose, Job, Worker};
 
 /// The longest time that dropping a transport waits for its thread.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -79,8 +79,13 @@ impl Transport {
     }
 }
 
-impl Http for Transport {
-    fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
+impl Transport {
+    fn send(
+        &self,
+        request: &Request,
+        deadline: Instant,
+        at_close: AtClose,
+    ) -> Result<Response, Failure> {
         let not_sent = |error| Failure { error, sent: false };
         if fork::generation() != self.fork_generation {
             return Err(not_sent(Error::new(
@@ -102,6 +107,7 @@ impl Http for Transport {
         self.submit(Job {
             exchange,
             deadline,
+            at_close,
             sender,
         })
         .map_err(not_sent)?;
@@ -117,15 +123,25 @@ impl Http for Transport {
                 Err(Failure { error, sent })
             })
     }
+}
 
-    fn close(&self) {
+impl Http for Transport {
+    fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
+        self.send(request, deadline, AtClose::End)
+    }
+
+    fn exchange_to_end(&self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
+        self.send(request, deadline, AtClose::Finish)
+    }
+
+    fn close(&self, deadline: Instant) {
         if fork::generation() != self.fork_generation {
             return;
         }
         let mut state = self.state.lock();
         *state = match std::mem::replace(&mut *state, WorkerState::Idle) {
             WorkerState::Running(worker) => {
-                worker.stop();
+                worker.stop(deadline);
                 WorkerState::Closed(Some(worker))
             }
             WorkerState::Idle => WorkerState::Closed(None),
@@ -139,7 +155,7 @@ impl Drop for Transport {
         if fork::generation() != self.fork_generation {
             return;
         }
-        self.close();
+        self.close(Instant::now());
         if let WorkerState::Closed(Some(worker)) =
             std::mem::replace(&mut *self.state.lock(), WorkerState::Closed(None))
         {

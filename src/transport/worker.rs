@@ -3,16 +3,18 @@
 //! All reqwest and tokio objects are created, used and dropped on this thread.
 
 use std::sync::mpsc::{Receiver, SyncSender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use reqwest::Client;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::client::Clients;
 use super::exchange::Exchange;
 use super::failure;
 use super::options::Options;
+use super::progress::Progress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::http::{Failure, Response};
 use crate::sys::signals;
@@ -21,16 +23,26 @@ use crate::sys::signals;
 /// server does not respond.
 const MAX_LOOKUPS: usize = 8;
 
+/// What happens to an exchange when the session closes.
+pub(super) enum AtClose {
+    /// It ends at once.
+    End,
+    /// It ends at once, unless the peer may have received any of the request.
+    Finish,
+}
+
 /// An exchange for the thread to run, and the channel for its response.
 pub(super) struct Job {
     pub(super) exchange: Exchange,
     pub(super) deadline: Instant,
+    pub(super) at_close: AtClose,
     pub(super) sender: SyncSender<Result<Response, Failure>>,
 }
 
 enum Message {
     Job(Box<Job>),
-    Stop,
+    /// Ends the thread, at the latest at this time.
+    Stop(Instant),
 }
 
 /// A handle to the thread.
@@ -38,7 +50,7 @@ pub(super) struct Worker {
     messages: UnboundedSender<Message>,
     /// Disconnects when the thread ends. Never receives a message.
     ended: Receiver<()>,
-    thread: JoinHandle<()>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 impl Worker {
@@ -84,9 +96,10 @@ impl Worker {
             .map_err(|_| stopped())
     }
 
-    /// Tells the thread to drop its exchanges and end. Doesn't wait for the thread.
-    pub(super) fn stop(&self) {
-        drop(self.messages.send(Message::Stop));
+    /// Tells the thread to drop its exchanges and end. An exchange with [`AtClose::Finish`] that was
+    /// sent goes on until the deadline. Doesn't wait for the thread.
+    pub(super) fn stop(&self, deadline: Instant) {
+        drop(self.messages.send(Message::Stop(deadline)));
     }
 
     /// Waits at most `timeout` for the thread to end.
@@ -107,32 +120,75 @@ pub(super) fn stopped() -> Error {
     )
 }
 
+/// The running exchanges.
+#[derive(Default)]
+struct Exchanges {
+    /// Those that end when the thread stops.
+    end: JoinSet<()>,
+    /// Those that may go on if they were sent.
+    finish: Vec<(JoinHandle<()>, Progress)>,
+}
+
+impl Exchanges {
+    fn start(&mut self, job: Job, client: Client) {
+        while self.end.try_join_next().is_some() {}
+        self.finish.retain(|(running, _)| !running.is_finished());
+        let progress = job.exchange.progress.clone();
+        let running = run(job.exchange, client, job.deadline, job.sender);
+        match job.at_close {
+            AtClose::End => drop(self.end.spawn(running)),
+            AtClose::Finish => self.finish.push((tokio::spawn(running), progress)),
+        }
+    }
+
+    /// Ends the exchanges that were not sent or need not be finished, and waits for the others.
+    async fn stop(mut self, deadline: Instant) {
+        self.end.abort_all();
+        for (running, _) in self.finish.iter().filter(|(_, sent)| !sent.is_connected()) {
+            running.abort();
+        }
+        let finish = async {
+            for (running, _) in self.finish {
+                drop(running.await);
+            }
+        };
+        drop(tokio::time::timeout_at(deadline.into(), finish).await);
+    }
+}
+
+async fn run(
+    exchange: Exchange,
+    client: Client,
+    deadline: Instant,
+    sender: SyncSender<Result<Response, Failure>>,
+) {
+    let (peer, progress) = (exchange.peer.clone(), exchange.progress.clone());
+    let outcome = tokio::time::timeout_at(deadline.into(), exchange.run(client)).await;
+    let sent = progress.is_connected();
+    let timed_out = || {
+        Err(Failure {
+            error: failure::timed_out(&peer, sent),
+            sent,
+        })
+    };
+    drop(sender.send(outcome.unwrap_or_else(|_| timed_out())));
+}
+
 fn serve(runtime: Runtime, options: &Options, mut inbox: UnboundedReceiver<Message>) {
     runtime.block_on(async {
         let mut clients = Clients::new(options);
-        while let Some(Message::Job(job)) = inbox.recv().await {
-            let Job {
-                exchange,
-                deadline,
-                sender,
-            } = *job;
-            match clients.get(exchange.route) {
-                Ok(client) => drop(tokio::spawn(async move {
-                    let (peer, progress) = (exchange.peer.clone(), exchange.progress.clone());
-                    let outcome =
-                        tokio::time::timeout_at(deadline.into(), exchange.run(client)).await;
-                    let sent = progress.is_connected();
-                    let timed_out = || {
-                        Err(Failure {
-                            error: failure::timed_out(&peer, sent),
-                            sent,
-                        })
-                    };
-                    drop(sender.send(outcome.unwrap_or_else(|_| timed_out())));
-                })),
-                Err(error) => drop(sender.send(Err(Failure { error, sent: false }))),
+        let mut exchanges = Exchanges::default();
+        let deadline = loop {
+            match inbox.recv().await {
+                Some(Message::Job(job)) => match clients.get(job.exchange.route) {
+                    Ok(client) => exchanges.start(*job, client),
+                    Err(error) => drop(job.sender.send(Err(Failure { error, sent: false }))),
+                },
+                Some(Message::Stop(deadline)) => break deadline,
+                None => break Instant::now(),
             }
-        }
+        };
+        exchanges.stop(deadline).await;
     });
     runtime.shutdown_background();
 }

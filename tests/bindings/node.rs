@@ -184,6 +184,11 @@ fn the_installed_package_passes_its_tests_of_crowds() {
 }
 
 #[test]
+fn the_installed_package_passes_its_tests_of_waiting() {
+    suite("waiting");
+}
+
+#[test]
 fn the_installed_package_passes_its_tests_of_fetch() {
     suite("fetch");
 }

@@ -12,6 +12,18 @@ pub(crate) const BINDING: Binding = Binding {
     sources: ("bindings/python/keyferry", "py"),
     left_out: &[
         (
+            "keyferry_session_start",
+            "a call that may wait runs on a thread of the binding, which Ctrl-C does not stop",
+        ),
+        (
+            "keyferry_request_set_login",
+            "masv_login runs on a thread of the binding",
+        ),
+        (
+            "keyferry_request_token",
+            "it belongs to keyferry_session_start",
+        ),
+        (
             "masv_token_for",
             "Session.token_for takes the same resources, and those of every other service",
         ),

@@ -90,6 +90,11 @@ fn threads_are_clean() {
     is_clean("threads.c", LEAK_CHECK);
 }
 
+#[test]
+fn a_session_that_is_freed_in_use_is_clean() {
+    is_clean("session_free.c", LEAK_CHECK);
+}
+
 /// A child has lost the stacks of its parent's threads, and what they alone pointed to; it leaves
 /// an old session alone on purpose. Its accesses are checked, its leaks are not.
 #[test]

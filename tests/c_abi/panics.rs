@@ -133,7 +133,8 @@ const DESTRUCTORS: &[Row] = &[
         true
     }),
     ("keyferry_session_free", || {
-        session::keyferry_session_free(None);
+        // SAFETY: NULL is allowed.
+        unsafe { session::keyferry_session_free(null_mut()) };
         true
     }),
     ("keyferry_text_free", || {
@@ -171,6 +172,13 @@ const SETTERS: &[Row] = &[
             unsafe { request::keyferry_request_set_link_password(None, null(), e) }
         })
     }),
+    // SAFETY: NULL is allowed.
+    ("keyferry_request_set_login", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { request::keyferry_request_set_login(None, null(), null(), e) }
+        })
+    }),
     ("keyferry_request_set_timeout_ms", || {
         contained(|e| request::keyferry_request_set_timeout_ms(None, 0, e))
     }),
@@ -204,6 +212,9 @@ const SETTERS: &[Row] = &[
             // SAFETY: as above.
             unsafe { log::keyferry_log_set_callback(0, None, null_mut::<c_void>(), None, e) }
         })
+    }),
+    ("keyferry_session_start", || {
+        contained(|e| session::keyferry_session_start(None, None, None, e))
     }),
     ("keyferry_session_peek", peek),
 ];
@@ -242,6 +253,9 @@ const CONSTRUCTORS: &[Row] = &[
     }),
     ("keyferry_session_token_for", || {
         contained_and_null(|out, e| session::keyferry_session_token_for(None, None, out, e))
+    }),
+    ("keyferry_request_token", || {
+        contained_and_null(|out, e| request::keyferry_request_token(None, out, e))
     }),
     ("keyferry_session_cached", || {
         contained_and_null(|out, e| session::keyferry_session_cached(None, None, out, e))

@@ -63,6 +63,11 @@ fn a_request_says_what_the_caller_needs() {
 }
 
 #[test]
+fn a_started_request_tells_at_a_descriptor_that_it_has_its_token() {
+    passes("start.c");
+}
+
+#[test]
 fn a_token_is_headers_with_their_expiry() {
     passes("token.c");
 }
@@ -100,6 +105,11 @@ fn no_function_crashes_on_null() {
 #[test]
 fn many_threads_share_one_login_and_a_cancelled_wait_ends() {
     passes("threads.c");
+}
+
+#[test]
+fn a_session_is_freed_while_other_threads_use_it() {
+    passes("session_free.c");
 }
 
 #[test]

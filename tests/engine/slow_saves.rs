@@ -153,7 +153,7 @@ impl SlowBroker {
             timeout: LONG,
         };
         Self {
-            broker: Arc::new(Broker::new(accounts.unwrap(), parts, false)),
+            broker: Broker::new(accounts.unwrap(), parts, false),
             gate,
             harness,
         }

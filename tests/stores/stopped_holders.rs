@@ -9,7 +9,7 @@ use keyferry::secret::Secret;
 use keyferry_sandbox::{Fault, FaultAction, credentials as c};
 use keyferry_testing::harness::Harness;
 
-use crate::processes::{StoreProcesses, Worker, new_harness};
+use crate::processes::{LIMIT, StoreProcesses, Worker, new_harness};
 use crate::two_sessions::StoreSessions;
 use crate::worker::{key, record, user_key};
 
@@ -326,6 +326,66 @@ fn a_process_that_exits_waits_for_its_save_at_most_half_a_second() {
     exiting.finish();
     let took = got.elapsed();
     assert!(took < BRIEF + NOISE, "{took:?}");
+}
+
+/// Ends a process after it has sent a renewal that the service answers as this fault says. Returns
+/// the harness, the process's output, and how long its end took.
+fn end_during_renewal(end: &str, fault: Fault) -> (Harness, Vec<String>, Duration) {
+    let harness = new_harness();
+    harness.run_together(1, "get fileverbs:bearer");
+    harness.sandbox().clock().advance(Duration::from_secs(1000));
+    harness
+        .sandbox()
+        .fault(fault.path("/api/v1/accounts/refresh-token"));
+    let mut ending = harness.worker(&format!("begin fileverbs:bearer and {end}"));
+    assert_eq!(ending.line(), "ready");
+    assert!(harness.sandbox().wait_for("refresh", 1, LIMIT));
+    let began = Instant::now();
+    ending.go();
+    let lines = ending.finish();
+    (harness, lines, began.elapsed())
+}
+
+#[test]
+fn a_renewal_that_was_sent_is_stored_after_its_caller_has_ended() {
+    for end in ["exit", "close"] {
+        let (harness, lines, _) = end_during_renewal(end, Fault::slow(Duration::from_millis(400)));
+        assert_eq!(lines, ["ended Some(Cancelled)"], "{end}");
+        harness.run_together(1, "get fileverbs:bearer");
+        let count = |name| harness.sandbox().count(name);
+        assert_eq!(
+            (count("fileverbs_login"), count("refresh")),
+            (1, 1),
+            "{end}: the next process uses the renewed token"
+        );
+    }
+}
+
+#[test]
+fn a_renewal_without_a_response_holds_up_the_end_for_one_second() {
+    for end in ["exit", "close"] {
+        let (_, lines, took) = end_during_renewal(end, Fault::new(FaultAction::Hang));
+        assert_eq!(lines, ["ended Some(Cancelled)"], "{end}");
+        assert!(
+            took >= Duration::from_secs(1) && took < Duration::from_secs(1) + NOISE,
+            "{end}: {took:?}"
+        );
+    }
+}
+
+#[test]
+fn a_login_without_a_response_holds_up_no_exit() {
+    let harness = new_harness();
+    harness
+        .sandbox()
+        .fault(Fault::new(FaultAction::Hang).forever());
+    let mut exiting = harness.worker("begin user and exit");
+    assert_eq!(exiting.line(), "ready");
+    assert!(harness.sandbox().wait_for("login", 1, LIMIT));
+    let began = Instant::now();
+    exiting.go();
+    exiting.finish();
+    assert!(began.elapsed() < NOISE, "{:?}", began.elapsed());
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn runs_its_task() {
             short_ms.parse().unwrap(),
             long_ms.parse().unwrap(),
         ),
+        ["begin", resource, "and", end] => begin_and_end(resource, end),
         ["get", resource, "and", "exit"] => get_and_exit(resource),
         ["fork"] => fork(),
         ["fork-and-lock", round] => fork_and_lock(round),
@@ -703,6 +704,23 @@ fn get_and_exit(resource: &str) {
     let token = session.token(resource).unwrap();
     report(&format!("got {}", token.meta().generation));
     std::process::exit(0);
+}
+
+/// Begins to get a token, and ends at a signal from the test: exits, or frees the session.
+fn begin_and_end(resource: &str, end: &str) {
+    let session = session();
+    let request = Request::new(resource);
+    session.start(request, |outcome| {
+        report(&format!(
+            "ended {:?}",
+            outcome.err().map(|error| error.kind)
+        ));
+    });
+    wait();
+    if end == "exit" {
+        std::process::exit(0);
+    }
+    drop(session);
 }
 
 /// Two callers with these timeouts wait for one flight.

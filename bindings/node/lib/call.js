@@ -9,6 +9,7 @@ import koffi from 'koffi';
 
 import * as abi from './abi.js';
 import { library, path } from './library.js';
+import { Queue } from './queue.js';
 
 /**
  * Returns a function of the C ABI by its C name.
@@ -206,60 +207,29 @@ function finish(status, convert, outs) {
  *
  * `convert` makes the result from the address or number that the function returned.
  */
-export function callSync(call, args, convert) {
-  return finish(call(...withOutParams(args, convert, outParams)), convert, outParams);
+export function callSync(call, args, convert, outs = outParams) {
+  return finish(call(...withOutParams(args, convert, outs)), convert, outs);
 }
 
 /**
  * The number of threads in libuv's pool.
  *
- * File access, DNS lookups and all other native code of the process share them. Calls of keyferry
- * may occupy a thread for seconds, so the calls of this JavaScript thread use at most half of the
- * pool. Further calls wait in `queue`, in order.
- *
- * Each worker thread has its own limit. A limit shared between workers would lose the share of a
- * worker that is terminated while it waits.
+ * File access, DNS lookups and all other native code of the process share them. So only calls that read or write the
+ * store or talk to the MASV Agent run there, and those of this JavaScript thread use at most half of the pool. A call
+ * that waits for a token uses no thread of the pool: see `started.js`.
  */
 const threads = Number.parseInt(process.env.UV_THREADPOOL_SIZE ?? '', 10) || 4;
-const maxRunning = Math.max(1, Math.floor(threads / 2));
-
-let running = 0;
-const queue = [];
-
-function startQueued() {
-  while (running < maxRunning && queue.length > 0) {
-    running += 1;
-    queue.shift()();
-  }
-}
-
-/** Runs a function that takes a Node-style callback, as soon as the limit allows it. */
-function runOnPool(run) {
-  return new Promise((resolve, reject) => {
-    const settle = (error, result) => {
-      running -= 1;
-      startQueued();
-      if (error) reject(error);
-      else resolve(result);
-    };
-    queue.push(() => {
-      try {
-        run(settle);
-      } catch (error) {
-        settle(error);
-      }
-    });
-    startQueued();
-  });
-}
+const pool = new Queue(Math.max(1, Math.floor(threads / 2)));
 
 /**
  * Calls a function on a thread of the pool and returns a promise of its result.
  *
  * The caller must keep the arguments alive until the promise settles.
  */
-export function callAsync(call, args, convert) {
+export async function callAsync(call, args, convert) {
   const outs = new OutParams();
-  const run = (done) => call.async(...withOutParams(args, convert, outs), done);
-  return runOnPool(run).then((status) => finish(status, convert, outs));
+  const run = (resolve, reject) => {
+    call.async(...withOutParams(args, convert, outs), (error, status) => (error ? reject(error) : resolve(status)));
+  };
+  return finish(await pool.run(() => new Promise(run)), convert, outs);
 }

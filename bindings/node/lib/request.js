@@ -7,6 +7,7 @@ const setMinValidS = bind('keyferry_request_set_min_valid_s');
 const setAccess = bind('keyferry_request_set_access');
 const setAccount = bind('keyferry_request_set_account');
 const setLinkPassword = bind('keyferry_request_set_link_password');
+const setLogin = bind('keyferry_request_set_login');
 const setTimeoutMs = bind('keyferry_request_set_timeout_ms');
 export const freeRequest = bind('keyferry_request_free');
 
@@ -46,6 +47,22 @@ export function openRequest(resource, options = {}) {
   const address = callSync(newRequest, [text(resource)], (made) => made);
   try {
     setOptions(address, options);
+  } catch (error) {
+    freeRequest(address);
+    throw error;
+  }
+  return address;
+}
+
+/**
+ * Creates a request that logs in to MASV, and returns its address. The caller frees it.
+ *
+ * `password` is the copy of a secret.
+ */
+export function openLogin(email, password) {
+  const address = openRequest('user');
+  try {
+    callSync(setLogin, [address, email, password]);
   } catch (error) {
     freeRequest(address);
     throw error;

@@ -7,6 +7,7 @@
  */
 import { KEYFERRY_NO_EXPIRY } from './abi.js';
 import { bind, invalidValue, optionalText, takeText, text } from './call.js';
+import { openLogin } from './request.js';
 import { identityOf, takeToken } from './token.js';
 
 const reject = bind('keyferry_session_reject');
@@ -25,6 +26,9 @@ const fileverbsSecretKey = bind('fileverbs_secret_key');
 const parseJson = (address) => JSON.parse(takeText(address));
 const tokenFrom = (resource) => (address) => takeToken(address, resource);
 
+/** A call that gets the token of a resource. */
+const tokenPlan = (call, resource) => ({ call, args: [], convert: tokenFrom(resource), resource });
+
 function unixS(moment) {
   if (moment === undefined || moment === null) return KEYFERRY_NO_EXPIRY;
   const seconds = Math.floor(moment.getTime() / 1000);
@@ -35,6 +39,9 @@ function unixS(moment) {
 /**
  * By method name: a function that takes the `Secrets` of the call and the method's arguments, and
  * returns the C call to make.
+ *
+ * `resource` or `open` lets the method that returns a promise wait without a thread: for the token of the resource, or
+ * for that of the request that `open` creates.
  */
 export const plans = {
   reject(_secrets, token) {
@@ -53,11 +60,10 @@ export const plans = {
   forgetAll: () => ({ call: forget, args: [null] }),
   explain: (_secrets, resource) => ({ call: explain, args: [text(resource)], convert: parseJson }),
   list: () => ({ call: list, args: [], convert: parseJson }),
-  masvLogin: (secrets, email, password) => ({
-    call: masvLogin,
-    args: [optionalText(email), secrets.take(password)],
-    convert: tokenFrom(undefined),
-  }),
+  masvLogin(secrets, email, password) {
+    const credentials = [optionalText(email), secrets.take(password)];
+    return { call: masvLogin, args: credentials, convert: tokenFrom(undefined), open: () => openLogin(...credentials) };
+  },
   masvAgentSession: () => ({ call: masvAgentSession, args: [], convert: parseJson }),
   masvAgentSignIn: (secrets, email, password) => ({
     call: masvAgentSignIn,
@@ -69,6 +75,6 @@ export const plans = {
     args: [text(email), secrets.take(password), text(name)],
     convert: parseJson,
   }),
-  fileverbsBearer: () => ({ call: fileverbsBearer, args: [], convert: tokenFrom('fileverbs:bearer') }),
-  fileverbsSecretKey: () => ({ call: fileverbsSecretKey, args: [], convert: tokenFrom('fileverbs:secret-key') }),
+  fileverbsBearer: () => tokenPlan(fileverbsBearer, 'fileverbs:bearer'),
+  fileverbsSecretKey: () => tokenPlan(fileverbsSecretKey, 'fileverbs:secret-key'),
 };

@@ -4,6 +4,7 @@ import { Secrets, abortError, bind, callAsync, callSync, errorFrom, outParams, t
 import { MAX_READY, NativeSession } from './native.js';
 import { freeRequest, isPlain, openRequest, shareKey } from './request.js';
 import { plans } from './services.js';
+import { startToken, startedToken } from './started.js';
 import { LINE_BYTES, freeToken, generationOf, lineAddress, lineHeader, lineHeaders, takeToken } from './token.js';
 import { SharedWait } from './wait.js';
 
@@ -30,8 +31,10 @@ export class Session {
   static #default;
 
   #native;
-  /** Calls on the thread pool that have not ended. */
+  /** Other calls that have not ended. */
   #running = new Map();
+  /** Logins that have not ended. */
+  #logins = new Set();
   /** Waits that several callers share, by the key from `shareKey`. */
   #waits = new Map();
   /** Resources that `header` didn't find in the cache, until the next call for them. */
@@ -195,7 +198,7 @@ export class Session {
 
   #startWait(key, resource, options) {
     const address = this.#native.address;
-    const start = (request) => this.#callAsync(tokenFor, [address, request], this.#tokenConverter(resource, options));
+    const start = (request) => this.#track(startedToken(address, request, this.#tokenConverter(resource, options)));
     const onClosed = (closedWait) => {
       if (this.#waits.get(key) === closedWait) this.#waits.delete(key);
     };
@@ -204,12 +207,20 @@ export class Session {
     return wait;
   }
 
-  /**
-   * Makes a call on the thread pool. Its arguments and `keepAlive` stay referenced until it ends.
-   */
-  #callAsync(call, args, convert, keepAlive) {
-    const promise = callAsync(call, args, convert).finally(() => this.#running.delete(promise));
-    this.#running.set(promise, [args, keepAlive]);
+  /** Logs in with a request, and frees the request. `close` doesn't wait for this call: closing ends it. */
+  #loggedIn(address, request, convert) {
+    const promise = startToken(address, request, convert).finally(() => {
+      freeRequest(request);
+      this.#logins.delete(promise);
+    });
+    this.#logins.add(promise);
+    return promise;
+  }
+
+  /** Records a call until it ends. Until then, `keepAlive` stays referenced. */
+  #track(call, keepAlive) {
+    const promise = call.finally(() => this.#running.delete(promise));
+    this.#running.set(promise, keepAlive);
     return promise;
   }
 
@@ -241,8 +252,11 @@ export class Session {
           const native = this.#native;
           const secrets = new Secrets(parameters);
           try {
-            const { call, args, convert, keepAlive } = plan(secrets, ...parameters);
-            return await this.#callAsync(call, [native.address, ...args], convert, keepAlive);
+            const { call, args, convert, keepAlive, resource, open } = plan(secrets, ...parameters);
+            if (resource !== undefined) return await this.#sharedToken(resource);
+            if (open !== undefined) return await this.#loggedIn(native.address, open(), convert);
+            const callArgs = [native.address, ...args];
+            return await this.#track(callAsync(call, callArgs, convert), [callArgs, keepAlive]);
           } finally {
             secrets.wipe();
             native.clear?.();

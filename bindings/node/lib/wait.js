@@ -16,7 +16,7 @@ function orAborted(promise, signal) {
 /**
  * A wait for a token that several callers share.
  *
- * It uses one thread of the pool, however many callers there are.
+ * It uses one pipe and no thread of the pool, however many callers there are.
  */
 export class SharedWait {
   #request;

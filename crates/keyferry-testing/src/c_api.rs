@@ -450,6 +450,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        session::keyferry_session_free(self.0.take());
+        let session = self.0.take().map_or(ptr::null_mut(), Box::into_raw);
+        // SAFETY: it came from `keyferry_session_open`.
+        unsafe { session::keyferry_session_free(session) };
     }
 }
