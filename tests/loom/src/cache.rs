@@ -1,10 +1,8 @@
-//! The versioned block of `src/arena.rs`, the file itself, in every interleaving of a writer and a
+//! The versioned block of `src/engine/cache/arena.rs`, the file itself, in every interleaving of a writer and a
 //! reader; and what the cache does with blocks, in miniature: a slot that names a block, release,
 //! and reuse for another key.
 //!
 //! The controls plant a bug each and have to be caught: a model that finds nothing proves nothing.
-
-#![cfg(test)]
 
 #[path = "../../../src/engine/cache/arena.rs"]
 #[expect(dead_code, unreachable_pub, reason = "the model needs the versions, not the allocator")]
