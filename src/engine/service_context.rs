@@ -6,9 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
-
 use crate::engine::accounts::BoundService;
 use crate::engine::negative_cache;
 use crate::engine::persistence;
@@ -19,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
 use crate::model::token::Token;
-use crate::ports::http::{Failure, Method, Request, Response};
+use crate::ports::http::{Failure, Method, Request, Response, date_unix_s};
 use crate::ports::service::{Context, FoundToken};
 use crate::ports::store::RecordLock;
 use crate::secret::Secret;
@@ -516,7 +513,7 @@ impl PluginSecrets for ServiceContext<'_> {
 
 /// Parses a `Retry-After`, which is seconds or a date, into milliseconds from now, at most 15 min.
 /// Returns `None` if it is malformed or a date in the past.
-fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
+pub fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
     let most = negative_cache::MAX_RETRY_AFTER_US as u64 / 1000;
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -525,9 +522,7 @@ fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
                 .map_or(most, |seconds| seconds.saturating_mul(1000).min(most)),
         );
     }
-    let at = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
-    let left_us = at
-        .unix_timestamp()
+    let left_us = date_unix_s(text)?
         .checked_mul(1_000_000)?
         .checked_sub(now_us)?;
     u64::try_from(left_us / 1000).ok().map(|ms| ms.min(most))

@@ -18,6 +18,8 @@
 
 use std::time::Instant;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use url::Url;
 
 use crate::error::Error;
@@ -93,6 +95,13 @@ pub struct Response {
     pub cookies: Vec<Secret>,
     /// The body.
     pub body: Secret,
+}
+
+/// Parses the date of a `Date` or `Retry-After` header into seconds since 1970. Returns `None` if it
+/// is malformed.
+pub fn date_unix_s(text: &str) -> Option<i64> {
+    let date = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
+    Some(date.unix_timestamp())
 }
 
 /// A failed exchange.

@@ -4,8 +4,6 @@ use reqwest::Client;
 use reqwest::header::{
     CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -13,7 +11,7 @@ use super::client::Route;
 use super::failure;
 use super::progress::{PROGRESS, Progress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ports::http::{Failure, MAX_BODY_BYTES, Method, Request, Response};
+use crate::ports::http::{Failure, MAX_BODY_BYTES, Method, Request, Response, date_unix_s};
 use crate::secret::Secret;
 
 /// Headers that the HTTP client sets itself.
@@ -189,9 +187,7 @@ async fn read_response(mut response: reqwest::Response, peer: &str) -> Result<Re
     let headers = response.headers();
     Ok(Response {
         status,
-        date_unix_s: time_header(headers, DATE)
-            .and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok())
-            .map(OffsetDateTime::unix_timestamp),
+        date_unix_s: time_header(headers, DATE).and_then(date_unix_s),
         retry_after: time_header(headers, RETRY_AFTER).map(str::to_owned),
         cookies: headers
             .get_all(SET_COOKIE)
