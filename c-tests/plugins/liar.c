@@ -58,6 +58,8 @@ static keyferry_plugin_status lie_in_exchange(keyferry_plugin_call call, const c
     if (strcmp(lie, "many-headers") == 0) return get(call, "/x", &host_header, (size_t)-1);
     if (strcmp(lie, "small-request") == 0) return send(call, 2, KEYFERRY_PLUGIN_METHOD_GET, NULL, "/x", NULL, 0, response_size);
     if (strcmp(lie, "half-request") == 0) return send(call, 8, KEYFERRY_PLUGIN_METHOD_GET, NULL, "/x", NULL, 0, response_size);
+    if (strcmp(lie, "cut-request") == 0) return send(call, 12, KEYFERRY_PLUGIN_METHOD_GET, NULL, "/x", NULL, 0, response_size);
+    if (strcmp(lie, "cut-answer") == 0) return send(call, request_size, KEYFERRY_PLUGIN_METHOD_GET, NULL, "/x", NULL, 0, 12);
     if (strcmp(lie, "small-answer") == 0) return send(call, request_size, KEYFERRY_PLUGIN_METHOD_GET, NULL, "/x", NULL, 0, 2);
     if (strcmp(lie, "bad-method") == 0) return send(call, request_size, 77, NULL, "/x", NULL, 0, response_size);
     if (strcmp(lie, "bad-base") == 0) return send(call, request_size, KEYFERRY_PLUGIN_METHOD_GET, "key", "/x", NULL, 0, response_size);

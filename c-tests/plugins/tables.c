@@ -57,7 +57,7 @@ static const keyferry_plugin_route lying_routes[] = {
 };
 
 static const keyferry_plugin_service lying_service = {
-    LIE == 30 ? 1 : LIE == 31 ? 8 : (uint32_t)sizeof(keyferry_plugin_service),
+    LIE == 30 ? 1 : LIE == 31 ? 8 : LIE == 39 ? 12 : (uint32_t)sizeof(keyferry_plugin_service),
     LIE == 32 ? UINT32_MAX : LIE == 33 ? 0 : 1,
     LIE == 34 ? NULL : "tables",
     LIE == 35 ? "v1" : LIE == 36 ? "/../" : "/",
@@ -91,7 +91,7 @@ static const void *lying_extension(const char *id) {
 const keyferry_plugin keyferry_plugin_entry = {
     LIE == 1 ? 0 : LIE == 2 ? 2 : LIE == 3 ? UINT32_MAX : KEYFERRY_PLUGIN_ABI_MAJOR,
     KEYFERRY_PLUGIN_ABI_MINOR,
-    LIE == 4 ? 0 : LIE == 5 ? 11 : LIE == 6 ? 16 : (uint32_t)sizeof(keyferry_plugin),
+    LIE == 4 ? 0 : LIE == 5 ? 11 : LIE == 6 ? 16 : LIE == 27 ? 20 : (uint32_t)sizeof(keyferry_plugin),
     LIE == 7 ? UINT32_MAX : LIE == 8 ? 33 : 2,
     LIE == 9    ? NULL
     : LIE == 10 ? "Bad Name"

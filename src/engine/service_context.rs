@@ -521,7 +521,7 @@ impl PluginSecrets for ServiceContext<'_> {
 
 /// Parses a `Retry-After`, which is a number of seconds or a date, into milliseconds from now, at most 15 min.
 /// Returns `None` if it is malformed or a date in the past.
-fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
+pub fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
     let most = negative_cache::MAX_RETRY_AFTER_US as u64 / 1000;
     let text = text.trim();
     if text

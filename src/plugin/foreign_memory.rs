@@ -94,9 +94,7 @@ pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -
             .cast::<u32>()
             .read_unaligned()
     } as usize;
-    if size < size_at + 4 {
-        return Err("has a `struct_size` that is too small");
-    }
+    check_struct_size::<T>(size, size_at)?;
     let mut copy = MaybeUninit::<T>::zeroed();
     // SAFETY: the table has at least `size` bytes, `copy` has `size_of::<T>()` bytes, and nothing
     // else points to `copy`.
@@ -109,6 +107,18 @@ pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -
     };
     // SAFETY: `PlainData` promises that these bytes are a valid value.
     Ok(unsafe { copy.assume_init() })
+}
+
+/// Checks the `struct_size` of a table, which is at the offset `size_at`. A size that is not a
+/// multiple of the alignment is no struct's size, and may cut a pointer in half.
+pub(super) fn check_struct_size<T>(size: usize, size_at: usize) -> Result<(), Fault> {
+    if size < size_at + 4 {
+        return Err("has a `struct_size` that is too small");
+    }
+    if !size.is_multiple_of(align_of::<T>()) {
+        return Err("has a `struct_size` that ends inside a field");
+    }
+    Ok(())
 }
 
 /// Copies an array of `count` rows. Rejects more than `max` rows.
@@ -193,10 +203,15 @@ mod tests {
         // SAFETY: at most `size_of::<Table>()` bytes are read, even if `size` is larger.
         let copy = unsafe { read_table(larger.as_ptr(), 0) }.unwrap();
         assert_eq!((copy.a, copy.b), (1, 2));
-        for size in 0..4 {
-            let small = Table { size, a: 0, b: 0 };
-            // SAFETY: as above.
-            assert!(unsafe { read_table(&raw const small, 0) }.is_err());
+        for size in [0, 1, 2, 3, 4, 9, 12, 15, 17] {
+            let odd = Table {
+                size,
+                a: 0,
+                b: u64::MAX,
+            };
+            // SAFETY: at most `size_of::<Table>()` bytes are read.
+            let outcome = unsafe { read_table(&raw const odd, 0) };
+            assert!(outcome.is_err(), "a size that cuts a field: {size}");
         }
     }
 

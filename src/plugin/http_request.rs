@@ -7,7 +7,7 @@
 
 use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_request, keyferry_plugin_response};
 use super::call::PluginCall;
-use super::foreign_memory::{self, Fault};
+use super::foreign_memory::{self, Fault, check_struct_size};
 use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument, not_set};
 use crate::config::{DeclaredKind, DeclaredSetting};
 use crate::error::{Error, ErrorKind, Result};
@@ -214,9 +214,7 @@ pub(super) unsafe fn write_response(
 ) -> Result<(), Fault> {
     // SAFETY: by this function's contract.
     let size = unsafe { response.cast::<u32>().read() };
-    if (size as usize) < size_of::<u32>() {
-        return Err("has a `struct_size` that is too small");
-    }
+    check_struct_size::<keyferry_plugin_response>(size as usize, 0)?;
     let full = keyferry_plugin_response {
         struct_size: size,
         status,

@@ -41,6 +41,8 @@ mod status;
 mod stub_context;
 #[cfg(feature = "test-hooks")]
 pub mod test_host;
+#[cfg(feature = "test-hooks")]
+pub mod test_tables;
 
 pub use conformance::check;
 pub use handle::Plugin;

@@ -1,5 +1,205 @@
-//! Sets `cfg(loom)` for this package alone.
+//! Sets `cfg(loom)` for this package alone, and makes copies of source files of the library: with
+//! loom's locks and atomics in place of the standard library's, without their unit tests, and with a
+//! model as a child module. Further copies have a planted fault.
+//!
+//! Each replaced piece of text must occur exactly once. A changed source file therefore fails the
+//! build until the plant is changed too.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+const SYNC: &[(&str, &str)] = &[
+    (
+        "use std::sync::{self, PoisonError};",
+        "use std::sync::PoisonError;\nuse loom::sync;",
+    ),
+    (
+        "impl<T> Mutex<T> {\n    /// Creates a lock around a value.\n    pub const fn",
+        "impl<T> Mutex<T> {\n    /// Creates a lock around a value.\n    pub fn",
+    ),
+    (
+        "/// Creates a condition variable.\n    pub const fn",
+        "/// Creates a condition variable.\n    pub fn",
+    ),
+    (
+        "impl<T> RwLock<T> {\n    /// Creates a lock around a value.\n    pub const fn",
+        "impl<T> RwLock<T> {\n    /// Creates a lock around a value.\n    pub fn",
+    ),
+];
+
+const REQUEST: &[(&str, &str)] = &[("use std::sync::atomic::", "use loom::sync::atomic::")];
+
+/// Lets loom switch threads before each system call.
+const FILE_LOCK: &[(&str, &str)] = &[
+    (
+        "let kind = if lock {",
+        "crate::before_system_call();\n    let kind = if lock {",
+    ),
+    (
+        "let is_locked = match file.file.try_lock() {",
+        "crate::before_system_call();\n                let is_locked = match file.file.try_lock() {",
+    ),
+    (
+        "Some(file) => drop(file.file.unlock()),",
+        "Some(file) => { crate::before_system_call(); drop(file.file.unlock()) }",
+    ),
+];
+
+/// The name of a planted fault, and the texts that plant it.
+type Plant = (&'static str, &'static [(&'static str, &'static str)]);
+
+const SINGLE_FLIGHT_PLANTS: &[Plant] = &[
+    (
+        "looks_and_inserts_apart",
+        &[
+            (
+                "let mut flights = self.0.lock();\n        if let Some(flight) = flights.get(key) {",
+                "if let Some(flight) = self.0.lock().get(key) {",
+            ),
+            ("flights.insert(", "self.0.lock().insert("),
+        ],
+    ),
+    (
+        "wakes_before_the_result",
+        &[(
+            "*flight.progress.lock() = Progress::Ended(outcome.clone());\n        flight.changed.notify_all();",
+            "flight.changed.notify_all();\n        *flight.progress.lock() = Progress::Ended(outcome.clone());",
+        )],
+    ),
+    (
+        "cancels_without_the_lock",
+        &[("let _progress = self.progress.lock();", "")],
+    ),
+    (
+        "offers_without_waking",
+        &[(
+            "*self.progress.lock() = Progress::Offered { result, from };\n        self.changed.notify_all();",
+            "*self.progress.lock() = Progress::Offered { result, from };",
+        )],
+    ),
+];
+
+const FILE_LOCK_PLANTS: &[Plant] = &[
+    (
+        "frees_before_it_unlocks",
+        &[
+            (
+                "// Unlock before the table",
+                "self.locks.held.lock().remove(&self.id);\n        // Unlock before the table",
+            ),
+            (
+                "        }\n        self.locks.held.lock().remove(&self.id);\n    }",
+                "        }\n    }",
+            ),
+        ],
+    ),
+    (
+        "ignores_the_table",
+        &[(
+            "if !self.held.lock().insert(id) {",
+            "self.held.lock().insert(id);\n        if false {",
+        )],
+    ),
+    (
+        "looks_and_inserts_apart",
+        &[(
+            "if !self.held.lock().insert(id) {",
+            "let is_held = self.held.lock().contains(&id);\n        self.held.lock().insert(id);\n        if is_held {",
+        )],
+    ),
+];
 
 fn main() {
     println!("cargo::rustc-cfg=loom");
+    println!("cargo::rerun-if-changed=build.rs");
+    let copies = Copies::new();
+    let plain = |source: &str| copies.module(source, &[], None);
+    let sys =
+        ["file_facts", "fork", "process", "signals"].map(|name| plain(&format!("sys/{name}")));
+    let sources = format!(
+        "{}\nmod model {{ pub mod key {{ #[derive(Clone)] pub struct Access; }}\n{} }}\n\
+         mod secret {{ #[derive(Clone)] pub struct Secret; }}\n\
+         mod sys {{ {}\n{}\n{} }}\n\
+         mod engine {{ {} }}\n",
+        plain("error"),
+        copies.module("model/request", REQUEST, None),
+        copies.module("sys/sync", SYNC, None),
+        sys.concat(),
+        copies.with_plants("sys/file_lock", FILE_LOCK, FILE_LOCK_PLANTS),
+        copies.with_plants("engine/single_flight", &[], SINGLE_FLIGHT_PLANTS),
+    );
+    fs::write(copies.out.join("sources.rs"), sources).expect("OUT_DIR can be written");
+}
+
+struct Copies {
+    /// The root of the library's sources.
+    library: PathBuf,
+    /// The directory of this package.
+    package: PathBuf,
+    out: PathBuf,
+}
+
+impl Copies {
+    fn new() -> Self {
+        let variable = |name| PathBuf::from(env::var_os(name).expect("cargo sets it"));
+        let package = variable("CARGO_MANIFEST_DIR");
+        Self {
+            library: package.join("../../src"),
+            package,
+            out: variable("OUT_DIR"),
+        }
+    }
+
+    /// Copies a file with other texts, once without a plant and once for each plant, each with its
+    /// model. Returns the declarations of the modules.
+    fn with_plants(&self, source: &str, texts: &[(&str, &str)], plants: &[Plant]) -> String {
+        let plants = plants
+            .iter()
+            .map(|(plant, planted)| self.module(source, &[texts, planted].concat(), Some(plant)));
+        self.module(source, texts, Some("")) + &plants.collect::<String>()
+    }
+
+    /// Copies a file with other texts. Returns the declaration of its module, whose name is that of
+    /// the file, and that of the plant if there is one. With a plant, the copy has a model.
+    fn module(&self, source: &str, texts: &[(&str, &str)], plant: Option<&str>) -> String {
+        let path = self.library.join(source).with_extension("rs");
+        println!("cargo::rerun-if-changed={}", path.display());
+        let text =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut text = text
+            .split("\n#[cfg(test)]\n")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        for (from, to) in texts {
+            let count = text.matches(from).count();
+            assert_eq!(
+                count,
+                1,
+                "{}: this text occurs {count} times, not once: {from}",
+                path.display()
+            );
+            text = text.replace(from, to);
+        }
+        let mut name = source.rsplit('/').next().unwrap_or_default().to_owned();
+        if let Some(plant) = plant {
+            let model = self
+                .package
+                .join("src/models")
+                .join(&name)
+                .with_extension("rs");
+            text += &format!("\n#[path = {model:?}]\npub(crate) mod model;\n");
+            if !plant.is_empty() {
+                name += &format!("_{plant}");
+            }
+        }
+        let copy = self
+            .out
+            .join(source.replace('/', "_") + plant.unwrap_or_default());
+        let copy: &Path = &copy.with_extension("rs");
+        fs::write(copy, text).expect("OUT_DIR can be written");
+        format!(
+            "#[allow(dead_code, unused_imports, unfulfilled_lint_expectations)]\n#[path = {copy:?}]\npub(crate) mod {name};\n"
+        )
+    }
 }

@@ -94,6 +94,14 @@ fn every_lie_of_a_function_is_named() {
         ),
         ("half-request", "path that is NULL"),
         (
+            "cut-request",
+            "request that has a `struct_size` that ends inside a field",
+        ),
+        (
+            "cut-answer",
+            "response that has a `struct_size` that ends inside a field",
+        ),
+        (
             "small-answer",
             "response that has a `struct_size` that is too small",
         ),
@@ -173,6 +181,7 @@ fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
         (24, "has a description that contains"),
         (25, "has a key that is NULL"),
         (26, "the setting url twice"),
+        (27, "its entry has a `struct_size` that ends inside a field"),
         (30, "its service table has a `struct_size`"),
         (31, "the title of its service is NULL"),
         (32, "its list of routes has too many elements"),
@@ -182,6 +191,10 @@ fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
         (36, "the prefix of its service is not a path like `/v1/`"),
         (37, "its list of routes is NULL"),
         (38, "the `acquire` of its service is NULL"),
+        (
+            39,
+            "its service table has a `struct_size` that ends inside a field",
+        ),
         (40, "an empty segment"),
         (41, "the token kind 99"),
         (42, "the access 99"),

@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 use crate::faults::{BodyKind, Fault, FaultAction};
 use crate::service::Service;
 
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "service",
     "method",
     "path",
     "times",
     "skip",
+    "every",
     "latency_ms",
     "retry_after",
     "date_skew_s",
@@ -52,6 +53,9 @@ impl Fault {
         }
         if let Some(skip) = number_field(fields, "skip")? {
             fault = fault.skip(skip);
+        }
+        if let Some(every) = number_field(fields, "every")? {
+            fault = fault.every(every);
         }
         if let Some(ms) = number_field(fields, "latency_ms")? {
             fault = fault.latency(Duration::from_millis(ms));

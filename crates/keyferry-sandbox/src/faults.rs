@@ -90,6 +90,8 @@ pub struct Fault {
     path: Option<String>,
     times: Option<u64>,
     skip: u64,
+    every: u64,
+    seen: u64,
     pub(crate) latency: Duration,
     pub(crate) retry_after: Option<String>,
     pub(crate) date_skew_s: i64,
@@ -106,6 +108,8 @@ impl Fault {
             path: None,
             times: Some(1),
             skip: 0,
+            every: 1,
+            seen: 0,
             latency: Duration::ZERO,
             retry_after: None,
             date_skew_s: 0,
@@ -169,6 +173,14 @@ impl Fault {
         self
     }
 
+    /// Applies to every `every`-th matching request only. The counting begins after the requests
+    /// that the fault [skips](Self::skip), and a request that an earlier fault hits is not counted.
+    #[must_use]
+    pub fn every(mut self, every: u64) -> Fault {
+        self.every = every.max(1);
+        self
+    }
+
     /// Waits this long, in real time, before the request is handled.
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Fault {
@@ -219,6 +231,10 @@ pub(crate) fn take_matching(faults: &mut Vec<Fault>, request: &SandboxRequest) -
     {
         if fault.skip > 0 {
             fault.skip -= 1;
+            continue;
+        }
+        fault.seen += 1;
+        if !fault.seen.is_multiple_of(fault.every) {
             continue;
         }
         if let Some(times) = &mut fault.times {

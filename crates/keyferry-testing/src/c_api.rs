@@ -247,6 +247,16 @@ impl Request {
         self
     }
 
+    pub fn account(mut self, account: &str) -> Self {
+        let account = c_string(account);
+        // SAFETY: the string ends in NUL.
+        call_status(|error| unsafe {
+            request::keyferry_request_set_account(self.0.as_deref_mut(), account.as_ptr(), error)
+        })
+        .unwrap();
+        self
+    }
+
     pub fn link_password(mut self, password: &str) -> Self {
         let password = c_string(password);
         // SAFETY: the string ends in NUL.

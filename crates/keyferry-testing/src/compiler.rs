@@ -9,7 +9,7 @@ use crate::child::{self, ProgramOutput};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Returns the debug compiler command that `cc` finds for this target.
-fn compiler(cpp: bool) -> Command {
+pub fn debugging(cpp: bool) -> Command {
     build()
         .cpp(cpp)
         .opt_level(0)
@@ -38,7 +38,8 @@ fn build() -> cc::Build {
     build
 }
 
-fn is_cpp(source: &Path) -> bool {
+/// Returns whether a source is C++.
+pub fn is_cpp(source: &Path) -> bool {
     source
         .extension()
         .is_some_and(|extension| extension == "cpp")
@@ -48,7 +49,7 @@ fn is_cpp(source: &Path) -> bool {
 /// output and the libraries.
 pub fn strict(source: &Path) -> Command {
     let cpp = is_cpp(source);
-    let mut command = compiler(cpp);
+    let mut command = debugging(cpp);
     command.args(if cpp {
         ["-std=c++17", "-Wconversion"]
     } else {

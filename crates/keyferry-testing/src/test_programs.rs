@@ -1,6 +1,7 @@
 //! The environment of the test programs in C, C++, Python and Node, which use the shared library.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use keyferry::ffi::version::KEYFERRY_ABI_VERSION;
@@ -13,6 +14,11 @@ impl Harness {
     /// Creates a harness with a directory `lib`, which has links to the shared library under its
     /// name and its soname.
     pub fn with_library() -> Self {
+        Self::with_library_at(&beside("libkeyferry.so"))
+    }
+
+    /// Like [`with_library`](Self::with_library), with the shared library at this path.
+    pub fn with_library_at(library: &Path) -> Self {
         let harness = Self::new();
         let lib = harness.path("lib");
         std::fs::create_dir(&lib).unwrap();
@@ -20,7 +26,7 @@ impl Harness {
             "libkeyferry.so".to_owned(),
             format!("libkeyferry.so.{KEYFERRY_ABI_VERSION}"),
         ] {
-            symlink(beside("libkeyferry.so"), lib.join(name)).unwrap();
+            symlink(library, lib.join(name)).unwrap();
         }
         harness
     }

@@ -53,7 +53,11 @@ pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>
 
 /// Reads one JSON object and returns its `uri`. Reads no further than the end of the object, because
 /// a build tool may keep the pipe open.
-fn read_uri(input: &mut dyn Read) -> Result<String> {
+///
+/// # Errors
+/// [`ErrorKind::InvalidValue`] if the input does not begin with a JSON object that has one absolute
+/// `uri`.
+pub fn read_uri(input: &mut dyn Read) -> Result<String> {
     let mut input = BufReader::new(input.take(MAX_REQUEST_BYTES));
     skip_byte_order_mark(&mut input)?;
     let uris = Uris::deserialize(&mut serde_json::Deserializer::from_reader(&mut input));

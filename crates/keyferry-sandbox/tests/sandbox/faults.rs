@@ -63,6 +63,21 @@ fn a_fault_hits_what_it_names_and_as_often_as_it_says() {
 }
 
 #[test]
+fn a_fault_hits_every_nth_request() {
+    let sandbox = sandbox();
+    let fault = json!({"path": "/v1/teams", "status": 503, "skip": 1, "every": 3, "times": 2});
+    assert_eq!(
+        post(sandbox.masv_url(), "/sandbox/fault", &[], &fault).status,
+        200
+    );
+    let seen: Vec<u16> = (0..11).map(|_| teams(&sandbox).status).collect();
+    assert_eq!(
+        seen,
+        [200, 200, 200, 503, 200, 200, 503, 200, 200, 200, 200]
+    );
+}
+
+#[test]
 fn statuses_come_with_their_bodies_and_retry_after() {
     let sandbox = sandbox();
     for value in [
