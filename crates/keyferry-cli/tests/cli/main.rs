@@ -25,3 +25,4 @@ mod store_unusable;
 mod syscalls;
 mod terminal;
 mod terminal_injection;
+mod terminal_signals;
