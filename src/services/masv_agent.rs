@@ -64,13 +64,14 @@ impl MasvAgent {
             .map_err(|error| self.explain_unreachable(error))
     }
 
-    /// Replaces the message of a connection error by one that says how to start the agent.
+    /// Replaces the message about a refused connection by one that says how to start the agent.
     fn explain_unreachable(&self, error: Error) -> Error {
-        if error.kind != ErrorKind::Unreachable {
+        let is_refused = error.message().contains(": connection refused; ");
+        if error.kind != ErrorKind::Unreachable || !is_refused {
             return error;
         }
         let message = format!(
-            "cannot connect to the MASV Agent at {}; start it (`masv server start`), or set `agent.url`",
+            "cannot connect to the MASV Agent at {}: connection refused; start it (`masv server start`), or set `agent.url`",
             self.base
         );
         Error::new(ErrorKind::Unreachable, message).with_retry_after_ms(error.retry_after_ms)

@@ -17,7 +17,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::clock::LATEST_UNIX_S;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::http::Response;
-use crate::secret::Secret;
+use crate::secret::{MAX_VALUE_BYTES, Secret};
 use crate::services::jwt;
 use crate::text;
 
@@ -188,8 +188,8 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
 /// Returns the token in a field. `route` is for error messages.
 ///
 /// # Errors
-/// [`ErrorKind::BadResponse`] if the field is missing, is not a string, or has characters that a
-/// header can't contain; [`ErrorKind::BadResponse`] if two field names of the object differ only in
+/// [`ErrorKind::BadResponse`] if the field is missing, is not a string, is longer than a header, or
+/// has characters that a header can't contain; [`ErrorKind::BadResponse`] if two field names of the object differ only in
 /// case. Such an object could have two tokens or two expiries.
 pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
     let bad_response = |reason: &str| {
@@ -210,7 +210,12 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
         }
         Some(Value::String(value)) => {
             let value = Secret::from(value.as_str());
-            if value.check("the token").is_ok() && is_visible_ascii(&value) {
+            if value.len() > MAX_VALUE_BYTES {
+                bad_response(&format!(
+                    "a token of {} bytes in the field `{name}`, and a header holds at most {MAX_VALUE_BYTES}",
+                    value.len()
+                ))
+            } else if value.check("the token").is_ok() && is_visible_ascii(&value) {
                 Ok(value)
             } else {
                 bad_response(&format!(

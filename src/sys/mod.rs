@@ -7,6 +7,7 @@ pub mod dlopen;
 pub mod file_facts;
 pub mod file_lock;
 pub mod fork;
+pub mod io_cause;
 #[cfg(target_os = "linux")]
 mod keyctl;
 pub mod keyutils;

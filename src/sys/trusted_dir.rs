@@ -12,8 +12,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::dir::{Dir, IoCause, cause};
+use super::dir::Dir;
 use super::file_facts::is_user_or_root;
+use super::io_cause::{IoCause, cause};
 
 /// The maximum number of symbolic links in a path. Linux has the same limit.
 const MAX_LINKS: u32 = 40;

@@ -10,11 +10,13 @@
 //! abort all exchanges at once, even if a name server never responds. A hung lookup is abandoned:
 //! its thread goes on, and nothing waits for the thread.
 
+mod cert_variables;
 mod client;
 mod exchange;
 mod failure;
 mod no_proxy;
 mod options;
+mod peer;
 mod progress;
 mod proxy;
 mod tls;

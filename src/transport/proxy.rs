@@ -8,6 +8,9 @@
 //! port. So this module reads the variables itself. It accepts a URL only if the parsers [`Url`]
 //! and [`Uri`] agree on its host and port, because reqwest reads the URL with `Uri`.
 
+use std::fmt;
+use std::sync::Arc;
+
 use hyper::Uri;
 use reqwest::Proxy;
 use url::Url;
@@ -16,11 +19,55 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::text::has_control;
 use crate::transport::no_proxy::NoProxy;
 
+/// The port of a SOCKS proxy whose URL has none.
+const SOCKS_PORT: u16 = 1080;
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+/// The setting of the proxy.
+pub(super) const SETTING: &str = "http.proxy";
 /// The first variable that is not empty is used.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// The first variable that is not empty is used.
 const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// A proxy. Its `Display` names its host and port, and the setting or environment variable that it
+/// comes from, without the user name and password.
+pub(super) struct NamedProxy {
+    url: Url,
+    /// The setting or environment variable.
+    pub(super) source: &'static str,
+    exceptions: NoProxy,
+}
+
+impl NamedProxy {
+    /// Returns whether requests to a URL use the proxy.
+    pub(super) fn serves(&self, target: &Url) -> bool {
+        !self.exceptions.contains(target)
+    }
+
+    /// Returns whether this is the proxy's own host name.
+    pub(super) fn has_host(&self, name: &str) -> bool {
+        self.url.host_str() == Some(name)
+    }
+
+    /// Returns whether the URL has a user name or a password.
+    pub(super) fn has_credentials(&self) -> bool {
+        !self.url.username().is_empty() || self.url.password().is_some()
+    }
+
+    /// Returns the proxy as reqwest takes it.
+    pub(super) fn to_reqwest(self: &Arc<Self>) -> Proxy {
+        let proxy = Arc::clone(self);
+        Proxy::custom(move |target| proxy.serves(target).then(|| proxy.url.clone()))
+    }
+}
+
+impl fmt::Display for NamedProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or(SOCKS_PORT);
+        write!(f, "{host}:{port} of {}", self.source)
+    }
+}
 
 /// Returns the proxy that the environment variables name. `None` if none of them is set.
 ///
@@ -29,7 +76,7 @@ const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the proxy can't be used.
-pub(super) fn from_environment() -> Result<Option<Proxy>> {
+pub(super) fn from_environment() -> Result<Option<NamedProxy>> {
     let Some((name, value)) = first_set(&PROXY_VARIABLES) else {
         return Ok(None);
     };
@@ -45,16 +92,17 @@ fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
         .find_map(|name| Some((*name, value(name)?.to_string_lossy().into_owned())))
 }
 
-/// Parses a proxy URL. The proxy is used for each host that `NO_PROXY` doesn't name. `setting` is the name of the setting or environment variable, for error
-/// messages. They never quote the value, which may contain a password.
+/// Parses a proxy URL. The proxy is used for each host that `NO_PROXY` doesn't name. `source` is the
+/// name of the setting or environment variable. Error messages never quote the value, which may
+/// contain a password.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the URL is invalid.
-pub(super) fn parse(setting: &str, text: &str) -> Result<Proxy> {
+pub(super) fn parse(source: &'static str, text: &str) -> Result<NamedProxy> {
     let invalid = || {
         Error::new(
             ErrorKind::Config,
-            format!("{setting} is not a proxy URL; write it like http://proxy.example:3128"),
+            format!("{source} is not a proxy URL; write it like http://proxy.example:3128"),
         )
     };
     let url = parse_url(text)
@@ -63,9 +111,11 @@ pub(super) fn parse(setting: &str, text: &str) -> Result<Proxy> {
     let exceptions = first_set(&NO_PROXY_VARIABLES)
         .map(|(_, hosts)| NoProxy::parse(&hosts))
         .unwrap_or_default();
-    Ok(Proxy::custom(move |target| {
-        (!exceptions.contains(target)).then(|| url.clone())
-    }))
+    Ok(NamedProxy {
+        url,
+        source,
+        exceptions,
+    })
 }
 
 fn parse_url(text: &str) -> Option<Url> {

@@ -12,6 +12,7 @@ use crate::sys::terminal::Terminal;
 use keyferry::config::{Environment, check_text, without_secrets};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
+use keyferry::sys::io_cause::{self, Subject};
 use keyferry::sys::process::{Limits, RunOutcome, run};
 use keyferry::text::{first_line, is_invisible};
 
@@ -72,9 +73,16 @@ fn terminal_error(error: &io::Error) -> Error {
         io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
             Error::new(ErrorKind::Cancelled, "prompt cancelled: no input")
         }
-        kind => Error::new(
+        io::ErrorKind::InvalidData => Error::new(
             ErrorKind::SecretSource,
-            format!("cannot prompt at the terminal: {kind}"),
+            "the input is longer than 16 KiB; shorten it",
+        ),
+        _ => Error::new(
+            ErrorKind::SecretSource,
+            format!(
+                "cannot prompt at the terminal: {}",
+                io_cause::explain(error, Subject::Terminal)
+            ),
         ),
     }
 }
@@ -95,8 +103,8 @@ fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     );
     let (mut output, ended) = started.map_err(|error| {
         fail(format!(
-            "cannot start the askpass program: {}; check GIT_ASKPASS and SSH_ASKPASS",
-            error.kind()
+            "cannot start the askpass program {program}, which GIT_ASKPASS or SSH_ASKPASS names: {}",
+            io_cause::explain(&error, Subject::Program)
         ))
     })?;
     if !matches!(ended, RunOutcome::Exited(Some(0))) {

@@ -9,6 +9,11 @@ use crate::child;
 /// Runs one ignored test of this program alone, with these variables and without `HOME`. Panics
 /// unless it passes within 600 s.
 pub fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
+    run_in_own_process_without(&[], test, variables);
+}
+
+/// Runs a test as [`run_in_own_process`] does, without these variables of this process.
+pub fn run_in_own_process_without(without: &[&str], test: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([
@@ -18,8 +23,11 @@ pub fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
             "--test-threads=1",
             "--nocapture",
         ])
-        .env_remove("HOME")
-        .envs(variables.iter().copied());
+        .env_remove("HOME");
+    without.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    command.envs(variables.iter().copied());
     let ended = child::run(&mut command, Duration::from_secs(600));
     assert!(
         ended.status.success() && ended.out.contains("1 passed"),
