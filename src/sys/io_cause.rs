@@ -151,7 +151,13 @@ pub fn is_unsupported(code: i32) -> bool {
 
 /// Returns the reason and the remedy for an error message: `the disk is full; free some space`.
 pub fn explain(error: &Error, subject: Subject) -> String {
-    format!("{}; {}", reason(error), remedy(cause(error), subject))
+    let cause = cause(error);
+    let reason = match (cause, subject) {
+        (IoCause::DiskError, Subject::Terminal) => "the terminal was closed".into(),
+        (IoCause::DiskError, Subject::Stream) => "the other end reports an error".into(),
+        _ => reason(error),
+    };
+    format!("{reason}; {}", remedy(cause, subject))
 }
 
 /// Returns the reason of an error. For a cause that has no text here, the reason is the system's own

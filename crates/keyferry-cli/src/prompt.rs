@@ -12,7 +12,7 @@ use crate::sys::terminal::Terminal;
 use keyferry::config::{Environment, check_text, without_secrets};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
-use keyferry::sys::io_cause::{self, Subject};
+use keyferry::sys::io_cause::{self, IoCause, Subject, cause};
 use keyferry::sys::process::{Limits, RunOutcome, run};
 use keyferry::text::{first_line, is_invisible};
 
@@ -55,10 +55,7 @@ pub fn ask(
                 .map_err(|error| terminal_error(&error))?
                 .to_vec(),
             (Err(_), Some(program)) => run_askpass(&program, &question)?,
-            (Err(_), None) => {
-                let what = "cannot prompt: there is no terminal; use --secret-file or --secret-fd, or set the value in config.toml";
-                return Err(Error::new(ErrorKind::SecretSource, what));
-            }
+            (Err(error), None) => return Err(no_terminal(&error)),
         },
     };
     let answer = Secret::from_bytes(bytes)
@@ -66,6 +63,21 @@ pub fn ask(
     #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
     check_text(ErrorKind::SecretSource, "the input", answer.expose())?;
     Ok(answer)
+}
+
+/// Returns the error for a terminal that can't be opened.
+fn no_terminal(error: &io::Error) -> Error {
+    let what = match cause(error) {
+        IoCause::NotAFile | IoCause::NotFound => {
+            "cannot prompt: there is no terminal; use --secret-file or --secret-fd, or set the value in config.toml"
+                .to_owned()
+        }
+        _ => format!(
+            "cannot open the terminal: {}",
+            io_cause::explain(error, Subject::Terminal)
+        ),
+    };
+    Error::new(ErrorKind::SecretSource, what)
 }
 
 fn terminal_error(error: &io::Error) -> Error {
