@@ -349,13 +349,19 @@ mod tests {
                 && error.message().contains("never on its command line"),
             "{error}"
         );
-        let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::Unreachable);
-        let error = agent().session(&context).unwrap_err();
+        let unreachable = |message: &'static str| {
+            let error = Error::new(ErrorKind::Unreachable, message);
+            let context = ScriptedContext::new(&[]).failure_with(LOGIN, error);
+            agent().session(&context).unwrap_err()
+        };
+        let error = unreachable("cannot connect to 127.0.0.1:1: connection refused; check it");
         assert_eq!(error.kind, ErrorKind::Unreachable);
         assert!(
             error.message().contains("masv server start") && error.message().contains("agent.url"),
             "{error}"
         );
+        let other = "cannot connect to 127.0.0.1:1: too many open files; raise the limit";
+        assert_eq!(unreachable(other).message(), other);
         let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::NoResponse);
         assert_eq!(
             agent().session(&context).unwrap_err().kind,

@@ -483,6 +483,23 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_too_long_for_a_header_is_said_to_be_too_long() {
+        let message = |token_value: String| {
+            let error = token("GET /x", &json!({ "t": token_value }), "t").unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadResponse);
+            error.message().to_owned()
+        };
+        assert_eq!(
+            message("x".repeat(20_000)),
+            "the response to GET /x has a token of 20000 bytes in the field `t`, and a header holds at most 16384; check the service's URL and version"
+        );
+        assert_eq!(
+            message("a b".to_owned()),
+            "the response to GET /x has a token with invalid characters in the field `t`; check the service's URL and version"
+        );
+    }
+
+    #[test]
     fn a_token_is_text_that_a_header_can_carry() {
         assert_eq!(
             token("GET /x", &json!({"T": "abc"}), "t").unwrap().expose(),

@@ -244,3 +244,59 @@ fn find_in<'a, E: Cause + 'static>(error: &'a (dyn Cause + 'static)) -> Option<&
     }
     None
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use std::sync::Arc;
+
+    use url::Url;
+
+    use super::*;
+    use crate::transport::proxy;
+
+    fn lookup(peer: &Peer, name: &str, error: Option<io::Error>) -> String {
+        let failed = LookupFailed {
+            name: name.to_owned(),
+            error,
+        };
+        lookup_failed(peer, &failed).message().to_owned()
+    }
+
+    fn resolver_error() -> io::Error {
+        io::Error::other("failed to lookup address information: Name or service not known")
+    }
+
+    #[test]
+    fn a_host_name_that_can_not_be_resolved_is_the_services_or_the_proxys() {
+        let peer = Peer::new(&Url::parse("https://api.example/").unwrap());
+        assert_eq!(
+            lookup(&peer, "api.example", Some(resolver_error())),
+            "cannot connect to api.example: cannot resolve the host name api.example (Name or service not known); check the URL, or check the network"
+        );
+        assert_eq!(
+            lookup(
+                &peer,
+                "api.example",
+                Some(io::Error::from_raw_os_error(libc::EMFILE))
+            ),
+            "cannot connect to api.example: cannot resolve the host name api.example: too many open files; raise the limit (`ulimit -n`), or close some files"
+        );
+        assert_eq!(
+            lookup(&peer, "api.example", None),
+            "cannot connect to api.example: cannot resolve the host name api.example; check the URL"
+        );
+        let url = "http://ferry:canary@proxy.example";
+        let proxy = proxy::parse("HTTPS_PROXY", url).unwrap();
+        peer.set_proxy(Arc::new(proxy));
+        assert_eq!(
+            lookup(&peer, "proxy.example", Some(resolver_error())),
+            "cannot connect to api.example (through the proxy proxy.example:80 of HTTPS_PROXY): cannot resolve the host name proxy.example of the proxy (Name or service not known); correct HTTPS_PROXY, or check the network"
+        );
+        // A SOCKS proxy may take an address only, so that this machine resolves the service's name.
+        assert_eq!(
+            lookup(&peer, "api.example", Some(resolver_error())),
+            "cannot connect to api.example (through the proxy proxy.example:80 of HTTPS_PROXY): cannot resolve the host name api.example (Name or service not known); check the URL, or check the network"
+        );
+    }
+}

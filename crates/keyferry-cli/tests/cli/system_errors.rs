@@ -76,7 +76,8 @@ fn run(
         Some(_) => format!("inject={call}:error={error}"),
         None => format!("inject={call}:error={error}:when=1"),
     };
-    let mut options = vec!["-f", "-qq", "-o", "/dev/null", "-e", &inject];
+    let log = harness.path("trace");
+    let mut options = vec!["-f", "-qq", "-o", log.to_str().unwrap(), "-e", &inject];
     options.extend(path.iter().flat_map(|path| ["-P", path]));
     let arguments = [&options, &[KEYFERRY][..], arguments].concat();
     let mut command = harness.program_without_secrets("strace", &arguments);
@@ -121,7 +122,7 @@ fn a_file_that_can_not_be_written_has_its_cause_and_its_remedy() {
     if skip::without_strace() {
         return;
     }
-    for (call, step) in [("mkdirat", ""), ("fsync", ""), ("renameat", "")] {
+    for call in ["mkdirat", "fsync", "renameat"] {
         for (error, what) in WRITE_ERRORS {
             let harness = Harness::watching_arguments();
             let secret = harness.write_private_file("secret", c::PASSWORD);
@@ -140,7 +141,7 @@ fn a_file_that_can_not_be_written_has_its_cause_and_its_remedy() {
             let step = if call == "mkdirat" {
                 format!("{shown}/secrets: ")
             } else {
-                step.to_owned()
+                String::new()
             };
             assert_eq!(
                 (output.code, &*output.err),
