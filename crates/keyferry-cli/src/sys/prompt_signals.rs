@@ -34,6 +34,9 @@ pub(super) enum Wakeup {
     Suspend,
     /// Show the prompt again, because the program was suspended.
     Resumed,
+    /// Restore the terminal, and suspend the program until it is in the foreground again. No signal
+    /// says so: the terminal went back to the shell, because the program's parent was killed.
+    Background,
 }
 
 impl Wakeup {
@@ -45,6 +48,9 @@ impl Wakeup {
         }
     }
 }
+
+/// How often a prompt looks whether it is still in the foreground.
+const FOREGROUND_CHECK_MS: libc::c_int = 500;
 
 /// The pipe of the noted signals. It stays open, so that a handler that runs late on another thread
 /// writes to no other file.
@@ -90,7 +96,8 @@ impl PromptSignals {
         Ok(Self { notes, previous })
     }
 
-    /// Waits for input or for a signal. Returns the signal, or `None` if there is input.
+    /// Waits for input or for a signal, or until the program is in the background. Returns `None` if
+    /// there is input.
     ///
     /// # Errors
     /// Returns the errors of reading the pipe.
@@ -100,11 +107,18 @@ impl PromptSignals {
             events: libc::POLLIN,
             revents: 0,
         });
-        // SAFETY: the pointer is valid for both entries, and their descriptors are open.
-        while unsafe { libc::poll(polled.as_mut_ptr(), 2, -1) } < 0 {
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
+        loop {
+            // SAFETY: the pointer is valid for both entries, and their descriptors are open.
+            match unsafe { libc::poll(polled.as_mut_ptr(), 2, FOREGROUND_CHECK_MS) } {
+                0 if is_in_background(terminal) => return Ok(Some(Wakeup::Background)),
+                0 => {}
+                count if count > 0 => break,
+                _ => {
+                    let error = io::Error::last_os_error();
+                    if error.kind() != io::ErrorKind::Interrupted {
+                        return Err(error);
+                    }
+                }
             }
         }
         if polled[0].revents == 0 {
@@ -115,12 +129,13 @@ impl PromptSignals {
         Ok(Some(Wakeup::from_signal(byte[0].into())))
     }
 
-    /// Suspends the program until SIGCONT arrives. In a process group without a parent that could
-    /// continue it, the kernel does not suspend the program, and this function returns at once.
-    pub(super) fn suspend(&self) {
+    /// Suspends the program with this signal until SIGCONT arrives. In a process group without a
+    /// parent that could continue it, the kernel does not suspend the program, and this function
+    /// returns at once.
+    pub(super) fn suspend(&self, signal: libc::c_int) {
         let signals = [libc::SIGTSTP, libc::SIGCONT];
         let handlers = signals.map(|signal| set_action(signal, &default_action()));
-        raise(libc::SIGTSTP);
+        raise(signal);
         for (signal, handler) in signals.iter().zip(&handlers) {
             set_action(*signal, handler);
         }
@@ -156,6 +171,30 @@ impl Drop for PromptSignals {
 pub(super) fn raise(signal: libc::c_int) {
     // SAFETY: the call takes only an integer.
     unsafe { libc::raise(signal) };
+}
+
+/// Returns whether the terminal takes input for another process group than this one.
+pub(super) fn is_in_background(terminal: &File) -> bool {
+    // SAFETY: the call takes only an integer. The descriptor is open.
+    let foreground = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
+    // SAFETY: the call takes no arguments.
+    foreground > 0 && foreground != unsafe { libc::getpgrp() }
+}
+
+/// Runs a function while this thread blocks SIGTTOU.
+pub(super) fn without_sigttou<T>(run: impl FnOnce() -> T) -> T {
+    let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is writable.
+    unsafe { libc::sigemptyset(blocked.as_mut_ptr()) };
+    // SAFETY: the call above initialised the set, and the signal is valid.
+    unsafe { libc::sigaddset(blocked.as_mut_ptr(), libc::SIGTTOU) };
+    // SAFETY: `blocked` is initialised and `before` is writable. The call cannot fail.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, blocked.as_ptr(), before.as_mut_ptr()) };
+    let outcome = run();
+    // SAFETY: the call above filled `before`, and the pointer to the old mask may be NULL.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    outcome
 }
 
 fn has_input(pipe: &PipeReader) -> bool {

@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 
 use zeroize::Zeroizing;
 
-use super::prompt_signals::{self, PromptSignals, Wakeup};
+use super::prompt_signals::{self, PromptSignals, Wakeup, without_sigttou};
 
 /// The controlling terminal of this process. It doesn't depend on the standard streams.
 pub struct Terminal(File);
@@ -81,7 +81,13 @@ impl Terminal {
             let outcome = self.read_line(hidden, line, signals);
             drop(raw);
             match outcome {
-                Ok(Stop::Signal(Wakeup::Suspend)) => signals.suspend(),
+                Ok(Stop::Signal(Wakeup::Suspend)) => signals.suspend(libc::SIGTSTP),
+                Ok(Stop::Signal(Wakeup::Background)) => {
+                    signals.suspend(libc::SIGTTIN);
+                    if prompt_signals::is_in_background(&self.0) {
+                        return Err(io::Error::from_raw_os_error(libc::EIO));
+                    }
+                }
                 Ok(Stop::Signal(Wakeup::Resumed)) => {}
                 outcome => {
                     // If the terminal is gone, the outcome says so.
@@ -153,44 +159,51 @@ impl Terminal {
 struct RawMode {
     fd: i32,
     original: libc::termios,
+    /// The mode that the terminal has now.
+    raw: libc::termios,
 }
 
 impl RawMode {
     fn enter(terminal: &File) -> io::Result<Self> {
         let fd = terminal.as_raw_fd();
-        let mut before = MaybeUninit::<libc::termios>::zeroed();
-        // SAFETY: the descriptor is open and the call fills the structure, or fails.
-        if unsafe { libc::tcgetattr(fd, before.as_mut_ptr()) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the call above filled the structure.
-        let before = unsafe { before.assume_init() };
-        let mut raw = before;
+        let original = get_attributes(fd)?;
+        let mut raw = original;
         raw.c_lflag &= !(libc::ECHO | libc::ECHONL | libc::ICANON);
         raw.c_cc[libc::VINTR] = libc::_POSIX_VDISABLE;
         set_attributes(fd, &raw)?;
         Ok(Self {
             fd,
-            original: before,
+            original,
+            raw: get_attributes(fd)?,
         })
     }
 }
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        // In the background the terminal belongs to another program, and this call would stop
-        // this one.
-        if is_in_foreground(self.fd) {
-            // If the terminal is gone, there is nothing to restore.
-            let _ = set_attributes(self.fd, &self.original);
+        // A shell sets its own mode when it takes the terminal back from a suspended program, or from
+        // one whose parent was killed. That mode stays.
+        if get_attributes(self.fd).is_ok_and(|present| is_same(&present, &self.raw)) {
+            // In the background, SIGTTOU would suspend this program. If the terminal is gone, there
+            // is nothing to restore.
+            let _ = without_sigttou(|| set_attributes(self.fd, &self.original));
         }
     }
 }
 
-/// Returns whether this process belongs to the group that the terminal takes its input for.
-fn is_in_foreground(fd: i32) -> bool {
-    // SAFETY: both calls take only integers.
-    unsafe { libc::tcgetpgrp(fd) == libc::getpgrp() }
+fn is_same(one: &libc::termios, other: &libc::termios) -> bool {
+    let flags = |mode: &libc::termios| [mode.c_iflag, mode.c_oflag, mode.c_cflag, mode.c_lflag];
+    flags(one) == flags(other) && one.c_cc == other.c_cc
+}
+
+fn get_attributes(fd: i32) -> io::Result<libc::termios> {
+    let mut attributes = MaybeUninit::<libc::termios>::zeroed();
+    // SAFETY: the descriptor is open and the call fills the structure, or fails.
+    if unsafe { libc::tcgetattr(fd, attributes.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call above filled the structure.
+    Ok(unsafe { attributes.assume_init() })
 }
 
 fn set_attributes(fd: i32, attributes: &libc::termios) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 
@@ -185,4 +186,30 @@ fn a_terminal_that_is_gone_ends_the_prompt() {
         assert_eq!(status.signal(), expected, "{status}");
         assert!(!status.success(), "{status}");
     }
+}
+
+/// A shell that does not set the mode of its terminal itself gets it back from the prompt whose
+/// parent was killed, as soon as the prompt sees that the terminal is not its own any more.
+#[test]
+fn a_prompt_whose_parent_was_killed_gives_the_terminal_back() {
+    let harness = Harness::watching_arguments();
+    let script = r#"set -m
+        bash -c 'echo "$$" > parent
+            sh -c "echo \$\$ > prompt; exec \"$KEYFERRY\" login masv --email ferry@example.com"
+            :'
+        echo "taken back"
+        read -r line
+        while kill -0 "$(cat prompt)" 2> /dev/null; do sleep 0.01; done
+        stty -a | grep -o -- '-*echo\b' | head -1"#;
+    let mut command = harness.program_without_secrets("bash", &["-c", script]);
+    let mut session = TerminalSession::start(command.env("KEYFERRY", KEYFERRY));
+    session.expect(PASSWORD_PROMPT);
+    let parent = fs::read_to_string(harness.path("work/parent")).unwrap();
+    // SAFETY: the call takes only integers.
+    let killed = unsafe { libc::kill(parent.trim().parse().unwrap(), libc::SIGKILL) };
+    assert_eq!(killed, 0);
+    session.expect("taken back");
+    session.send("a line\r");
+    let (seen, _) = session.end();
+    assert!(seen.trim_end().ends_with("\necho"), "{seen:?}");
 }
