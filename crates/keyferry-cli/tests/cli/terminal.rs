@@ -98,10 +98,8 @@ impl TerminalSession {
         attributes.c_lflag |= libc::ECHO;
         let fd = self.terminal.as_raw_fd();
         // SAFETY: the descriptor is open, and the structure was read from it.
-        assert_eq!(
-            unsafe { libc::tcsetattr(fd, libc::TCSANOW, &attributes) },
-            0
-        );
+        let failed = unsafe { libc::tcsetattr(fd, libc::TCSANOW, &attributes) };
+        assert_eq!(failed, 0);
     }
 
     /// Everything that was to be seen, and the status. Fails unless the terminal has the mode that
@@ -142,10 +140,8 @@ fn open_terminal() -> (File, OwnedFd) {
     assert_eq!(unsafe { libc::unlockpt(number) }, 0);
     let mut name = [0; 64];
     // SAFETY: the buffer is as long as the call is told.
-    assert_eq!(
-        unsafe { libc::ptsname_r(number, name.as_mut_ptr(), name.len()) },
-        0
-    );
+    let failed = unsafe { libc::ptsname_r(number, name.as_mut_ptr(), name.len()) };
+    assert_eq!(failed, 0);
     // SAFETY: the call above wrote a C string into the buffer.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) };
     let theirs = OpenOptions::new()
