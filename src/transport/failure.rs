@@ -255,6 +255,9 @@ mod tests {
     use super::*;
     use crate::transport::proxy;
 
+    /// `EMFILE`.
+    const TOO_MANY_FILES: i32 = 24;
+
     fn lookup(peer: &Peer, name: &str, error: Option<io::Error>) -> String {
         let failed = LookupFailed {
             name: name.to_owned(),
@@ -278,7 +281,7 @@ mod tests {
             lookup(
                 &peer,
                 "api.example",
-                Some(io::Error::from_raw_os_error(libc::EMFILE))
+                Some(io::Error::from_raw_os_error(TOO_MANY_FILES))
             ),
             "cannot connect to api.example: cannot resolve the host name api.example: too many open files; raise the limit (`ulimit -n`), or close some files"
         );
