@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use keyferry::error::ErrorKind;
 use keyferry::ports::http::{Failure, Http, Request, Response};
 use keyferry::transport::{Options, Transport};
+use keyferry_testing::own_process::run_in_own_process_without;
 use keyferry_testing::raw_service::utf_16;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
@@ -254,4 +255,109 @@ fn a_ca_file_that_is_none_is_named() {
             "{what}"
         );
     }
+}
+
+/// Runs the next test with these variables, and with what its message must be.
+fn assert_message(ca_file: &str, expected: &str, variables: &[(&str, &str)]) {
+    let own = [("CA_FILE", ca_file), ("EXPECTED", expected)];
+    let variables = [variables, &own].concat();
+    run_in_own_process_without(
+        &["SSL_CERT_FILE", "SSL_CERT_DIR"],
+        "a_peer_of_an_unknown_authority",
+        &variables,
+    );
+}
+
+#[test]
+#[ignore = "the test below runs it in a process of its own"]
+fn a_peer_of_an_unknown_authority() {
+    let stranger = authority("nobody knows it");
+    let (port, seen) = peer(&stranger, &certificate_params("localhost"), &[&TLS13]);
+    let ca_file = std::env::var("CA_FILE").unwrap();
+    let outcome = send(port, (!ca_file.is_empty()).then(|| ca_file.into()));
+    let failure = outcome.err().unwrap();
+    assert_eq!(failure.error.kind, ErrorKind::Tls);
+    let expected = std::env::var("EXPECTED").unwrap();
+    assert_eq!(
+        failure.error.message(),
+        expected.replace("PORT", &port.to_string())
+    );
+    // The peer waits for a connection.
+    drop(std::net::TcpStream::connect(("127.0.0.1", port)));
+    assert_eq!(seen.join().unwrap(), "");
+}
+
+#[test]
+fn a_variable_that_names_no_certificates_is_named_and_not_the_system() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (missing, empty, text) = (path("missing"), path("empty"), path("text"));
+    let (empty_folder, texts) = (path("folder"), path("texts"));
+    std::fs::write(&empty, "").unwrap();
+    std::fs::write(&text, "no certificate\n").unwrap();
+    std::fs::create_dir(&empty_folder).unwrap();
+    std::fs::create_dir(&texts).unwrap();
+    std::fs::write(format!("{texts}/a.pem"), "no certificate\n").unwrap();
+    let known = path("known.pem");
+    std::fs::write(&known, authority("known").pem()).unwrap();
+
+    let file = "SSL_CERT_FILE";
+    let dir = "SSL_CERT_DIR";
+    let no_pem = "which contains no PEM certificates";
+    let absent = "which cannot be read (it does not exist)";
+    for (name, value, why) in [
+        (file, &missing, absent),
+        (file, &empty, no_pem),
+        (file, &text, no_pem),
+        (
+            file,
+            &empty_folder,
+            "which cannot be read (Is a directory (os error 21))",
+        ),
+        (dir, &missing, absent),
+        (dir, &empty_folder, no_pem),
+        (dir, &texts, no_pem),
+        (
+            dir,
+            &text,
+            "which cannot be read (there is a link or a file at this path)",
+        ),
+    ] {
+        let fault = format!("{name} names {value}, {why}");
+        assert_message(
+            "",
+            &format!("cannot set up TLS: {fault}; correct or unset {name}"),
+            &[(name, value)],
+        );
+        // With an authority of the setting, the variable is named where it may be the cause.
+        assert_message(
+            &known,
+            &format!(
+                "cannot verify the certificate of localhost:PORT: its issuer is unknown, and {fault}; correct or unset {name}"
+            ),
+            &[(name, value)],
+        );
+    }
+    assert_message(
+        "",
+        &format!(
+            "cannot set up TLS: SSL_CERT_FILE names {missing}, {absent}, and SSL_CERT_DIR names {empty_folder}, {no_pem}; correct or unset SSL_CERT_FILE and SSL_CERT_DIR"
+        ),
+        &[(file, &missing), (dir, &empty_folder)],
+    );
+    assert_message(
+        "",
+        "cannot set up TLS: SSL_CERT_FILE is empty; correct or unset SSL_CERT_FILE",
+        &[(file, "")],
+    );
+    assert_message(
+        "",
+        "cannot verify the certificate of localhost:PORT: its issuer is unknown to the certificates of SSL_CERT_FILE; if you trust the issuer, set `http.ca_file` to its CA certificate",
+        &[(file, &known)],
+    );
+    assert_message(
+        "",
+        "cannot verify the certificate of localhost:PORT: its issuer is unknown; if you trust the issuer, set `http.ca_file` to its CA certificate",
+        &[],
+    );
 }

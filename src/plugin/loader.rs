@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dlopen;
 use crate::sys::file_facts::{FileFacts, FileId};
 use crate::sys::fork::PerProcess;
+use crate::sys::io_cause::{self, Subject};
 use crate::sys::sync::Mutex;
 
 /// The major versions of the ABI that this host supports.
@@ -40,8 +41,8 @@ pub fn load(path: &Path) -> Result<&'static Plugin> {
     let file = path_check::open(path)?;
     let facts = FileFacts::of(&file).map_err(|error| {
         refuse(&format!(
-            "cannot read its metadata ({}); check the file system",
-            error.kind()
+            "cannot read its metadata: {}",
+            io_cause::explain(&error, Subject::UserFile)
         ))
     })?;
     let loaded = LOADED.get_or_try_init(|| Ok::<_, Error>(LoadedPlugins::default()))?;

@@ -10,8 +10,9 @@ use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
+use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_facts::{self, FileFacts};
+use crate::sys::io_cause::{self, IoCause, Subject, cause};
 use crate::sys::owner::{Owner, read_file_remedy};
 
 /// Opens a plugin's file if the file and every directory above it are safe: not a symbolic link,
@@ -147,7 +148,10 @@ fn open_error(plugin: &Path, path: &Path, error: &std::io::Error) -> Error {
         _ => cannot_load(
             ErrorKind::Plugin,
             plugin,
-            &format!("cannot open {path} ({}); make it readable", error.kind()),
+            &format!(
+                "cannot open {path}: {}",
+                io_cause::explain(error, Subject::UserFile)
+            ),
         ),
     }
 }

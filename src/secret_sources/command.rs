@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::config::without_secrets;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Extent, Secret};
+use crate::sys::io_cause::{self, Subject};
 use crate::sys::process::{Limits, RunOutcome, run};
 use crate::text;
 
@@ -40,8 +41,8 @@ fn output_line(words: &[String], limits: Limits) -> Result<Secret> {
         Ok(output) => output,
         Err(error) => {
             return fail(format!(
-                "cannot run {program}: {}; check its path and permissions",
-                error.kind()
+                "cannot run {program}: {}",
+                io_cause::explain(&error, Subject::Program)
             ));
         }
     };

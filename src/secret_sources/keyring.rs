@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ports::store::KeyBackend;
 use crate::secret::{Extent, Secret};
 use crate::sys::fork::PerProcess;
+use crate::sys::io_cause::{self, Subject};
 use crate::sys::keyutils;
 use crate::sys::process::{Limits, RunOutcome, run};
 use crate::sys::sync::Mutex;
@@ -273,14 +274,14 @@ fn tool_error<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
                 .into(),
         ),
         Ok(_) => source_error("cannot use the keyring: secret-tool failed; unlock the keyring, or keep the secret in a file".into()),
-        Err(error) => source_error(format!("cannot run secret-tool: {}; check its installation", error.kind())),
+        Err(error) => source_error(format!("cannot run secret-tool: {}", io_cause::explain(error, Subject::Program))),
     }
 }
 
 fn unavailable_error(error: &std::io::Error) -> Error {
-    let kind = error.kind();
+    let reason = io_cause::reason(error);
     source_error(format!(
-        "no keyring is available ({kind}); install libsecret-tools on a desktop, or keep the secret in a file"
+        "no keyring is available ({reason}); install libsecret-tools on a desktop, or keep the secret in a file"
     ))
 }
 

@@ -72,13 +72,14 @@ impl MasvAgent {
             .map_err(|error| self.explain_unreachable(error))
     }
 
-    /// Replaces the message of a connection error by one that says how to start the agent.
+    /// Replaces the message about a refused connection by one that says how to start the agent.
     fn explain_unreachable(&self, error: Error) -> Error {
-        if error.kind != ErrorKind::Unreachable {
+        let is_refused = error.message().contains(": connection refused; ");
+        if error.kind != ErrorKind::Unreachable || !is_refused {
             return error;
         }
         let message = format!(
-            "cannot connect to the MASV Agent at {}; start it (`masv server start`), or set `agent.url`",
+            "cannot connect to the MASV Agent at {}: connection refused; start it (`masv server start`), or set `agent.url`",
             self.base
         );
         Error::new(ErrorKind::Unreachable, message).with_retry_after_ms(error.retry_after_ms)
@@ -376,13 +377,19 @@ mod tests {
                 && error.message().contains("never on its command line"),
             "{error}"
         );
-        let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::Unreachable);
-        let error = agent().session(&context).unwrap_err();
+        let unreachable = |message: &'static str| {
+            let error = Error::new(ErrorKind::Unreachable, message);
+            let context = ScriptedContext::new(&[]).failure_with(LOGIN, error);
+            agent().session(&context).unwrap_err()
+        };
+        let error = unreachable("cannot connect to 127.0.0.1:1: connection refused; check it");
         assert_eq!(error.kind, ErrorKind::Unreachable);
         assert!(
             error.message().contains("masv server start") && error.message().contains("agent.url"),
             "{error}"
         );
+        let other = "cannot connect to 127.0.0.1:1: too many open files; raise the limit";
+        assert_eq!(unreachable(other).message(), other);
         let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::NoResponse);
         assert_eq!(
             agent().session(&context).unwrap_err().kind,

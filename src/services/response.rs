@@ -180,8 +180,8 @@ fn list_name<'a>(document: &'a Value, names: &[&str]) -> Option<Option<&'a str>>
 /// Returns the token in a field. `route` is for error messages.
 ///
 /// # Errors
-/// [`ErrorKind::BadResponse`] if the field is missing, is not a string, or has characters that a
-/// header can't contain; [`ErrorKind::BadResponse`] if two field names of the object differ only in
+/// [`ErrorKind::BadResponse`] if the field is missing, is not a string, is longer than a header, or
+/// has characters that a header can't contain; [`ErrorKind::BadResponse`] if two field names of the object differ only in
 /// case. Such an object could have two tokens or two expiries.
 pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
     let bad_response = |reason: &str| {
@@ -205,7 +205,12 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
         )),
         Some(Value::String(value)) => {
             let value = Secret::from(value.as_str());
-            if value.check("the token").is_ok() && is_visible_ascii(&value) {
+            if value.len() > MAX_VALUE_BYTES {
+                bad_response(&format!(
+                    "a token of {} bytes in the field `{name}`, and a header holds at most {MAX_VALUE_BYTES}",
+                    value.len()
+                ))
+            } else if value.check("the token").is_ok() && is_visible_ascii(&value) {
                 Ok(value)
             } else {
                 bad_response(&format!(
@@ -454,6 +459,23 @@ mod tests {
         ] {
             assert_eq!(of(none), None);
         }
+    }
+
+    #[test]
+    fn a_token_that_is_too_long_for_a_header_is_said_to_be_too_long() {
+        let message = |token_value: String| {
+            let error = token("GET /x", &json!({ "t": token_value }), "t").unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadResponse);
+            error.message().to_owned()
+        };
+        assert_eq!(
+            message("x".repeat(20_000)),
+            "the response to GET /x has a token of 20000 bytes in the field `t`, and a header holds at most 16384; check the service's URL and version"
+        );
+        assert_eq!(
+            message("a b".to_owned()),
+            "the response to GET /x has a token with invalid characters in the field `t`; check the service's URL and version"
+        );
     }
 
     #[test]

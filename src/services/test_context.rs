@@ -74,9 +74,13 @@ impl ScriptedContext {
     }
 
     pub(super) fn failure(self, line: &str, kind: ErrorKind) -> Self {
+        self.failure_with(line, Error::new(kind, "as scripted"))
+    }
+
+    pub(super) fn failure_with(self, line: &str, error: Error) -> Self {
         self.script
             .borrow_mut()
-            .push_back((line.into(), Err(Error::new(kind, "as scripted"))));
+            .push_back((line.into(), Err(error)));
         self
     }
 

@@ -13,62 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::file_facts::{self, FileFacts, FileId};
-
-/// The cause of an operating system error.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum IoCause {
-    /// The disk is full.
-    DiskFull,
-    /// The user's quota is used up.
-    QuotaFull,
-    /// The file system is read-only.
-    ReadOnly,
-    /// The user lacks permission.
-    AccessDenied,
-    /// The disk reported an error.
-    DiskError,
-    /// The file would exceed the file size limit.
-    FileTooLarge,
-    /// Too many files are open.
-    TooManyFiles,
-    /// The system has no locks left, or the file system has none.
-    NoLocks,
-    /// The file system does not support the operation.
-    Unsupported,
-    /// The path is a symbolic link, or a file instead of a directory.
-    LinkOrFile,
-    /// The path is a socket or a device, which cannot be opened as a file.
-    NotAFile,
-    /// The file or directory does not exist.
-    NotFound,
-    /// Any other cause.
-    Other,
-}
-
-/// Returns the cause of an error.
-pub fn cause(error: &Error) -> IoCause {
-    match error.raw_os_error() {
-        Some(libc::ENOSPC) => IoCause::DiskFull,
-        Some(libc::EDQUOT) => IoCause::QuotaFull,
-        Some(libc::EROFS) => IoCause::ReadOnly,
-        Some(libc::EACCES | libc::EPERM) => IoCause::AccessDenied,
-        Some(libc::EIO) => IoCause::DiskError,
-        Some(libc::EFBIG) => IoCause::FileTooLarge,
-        Some(libc::EMFILE | libc::ENFILE) => IoCause::TooManyFiles,
-        Some(libc::ENOLCK) => IoCause::NoLocks,
-        Some(code) if is_unsupported(code) => IoCause::Unsupported,
-        Some(libc::ELOOP | libc::ENOTDIR) => IoCause::LinkOrFile,
-        Some(libc::ENXIO | libc::ENODEV) => IoCause::NotAFile,
-        Some(libc::ENOENT) => IoCause::NotFound,
-        _ if error.kind() == std::io::ErrorKind::NotFound => IoCause::NotFound,
-        _ => IoCause::Other,
-    }
-}
-
-/// Some systems have two numbers for this error, some have one.
-fn is_unsupported(code: i32) -> bool {
-    code == libc::ENOTSUP || code == libc::EOPNOTSUPP
-}
+use super::io_cause::is_unsupported;
 
 /// Flushes an open directory to disk, so that its file names survive a crash. Succeeds if the file
 /// system can't flush a directory: CIFS, vboxsf and some FUSE file systems answer `EINVAL` or

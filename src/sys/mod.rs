@@ -8,6 +8,7 @@ pub mod file_facts;
 pub mod file_lock;
 pub mod fork;
 pub mod in_use;
+pub mod io_cause;
 #[cfg(target_os = "linux")]
 mod keyctl;
 pub mod keyutils;

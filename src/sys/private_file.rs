@@ -7,8 +7,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::dir::{Dir, IoCause, OpenMode, cause};
+use super::dir::{Dir, OpenMode};
 use super::file_facts::FileFacts;
+use super::io_cause::{self, IoCause, Subject, cause};
 use super::owner::{Owner, own_dir_remedy, read_file_remedy};
 use super::signals::SigpipeGuard;
 use super::trusted_dir::{self, Fault};
@@ -56,13 +57,19 @@ pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
             ),
             _ => Error::new(
                 ErrorKind::Config,
-                format!("cannot open {shown}: {}", error.kind()),
+                format!(
+                    "cannot open {shown}: {}",
+                    io_cause::explain(&error, Subject::UserFile)
+                ),
             ),
         })?;
     let facts = FileFacts::of(&file).map_err(|error| {
         Error::new(
             ErrorKind::Config,
-            format!("cannot read the permissions of {shown}: {}", error.kind()),
+            format!(
+                "cannot read the permissions of {shown}: {}",
+                io_cause::explain(&error, Subject::UserFile)
+            ),
         )
     })?;
     if !facts.is_file() {
@@ -116,12 +123,6 @@ pub fn read(path: &Path, privacy: Privacy, limit: usize) -> Result<Vec<u8>> {
     read_open(&open(path, privacy)?, path, limit)
 }
 
-/// Returns whether an error means that this process or the machine has reached its limit of open
-/// files.
-pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-}
-
 /// Reads an open file of at most `limit` bytes. `path` is used in error messages.
 ///
 /// # Errors
@@ -134,7 +135,10 @@ pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
         .map_err(|error| {
             Error::new(
                 ErrorKind::Config,
-                format!("cannot read {shown}: {}", error.kind()),
+                format!(
+                    "cannot read {shown}: {}",
+                    io_cause::explain(&error, Subject::UserFile)
+                ),
             )
         })?;
     if bytes.len() > limit {
@@ -158,7 +162,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let fail = |error: io::Error| {
         Error::new(
             ErrorKind::Config,
-            format!("cannot write {shown}: {}", error.kind()),
+            format!(
+                "cannot write {shown}: {}",
+                io_cause::explain(&error, Subject::ConfigFile)
+            ),
         )
     };
     let (Some(dir_path), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str))
@@ -222,7 +229,11 @@ fn fault_error(file: &Path, fault: &Fault) -> Error {
     match fault {
         Fault::Io(path, error) => Error::new(
             ErrorKind::Config,
-            format!("cannot write {file}: {}: {}", path.display(), error.kind()),
+            format!(
+                "cannot write {file}: {}: {}",
+                path.display(),
+                io_cause::explain(error, Subject::ConfigFile)
+            ),
         ),
         Fault::OtherOwner(dir, id) => {
             let owner = Owner::of(*id);

@@ -91,7 +91,8 @@ impl ShutdownSignals {
     }
 }
 
-fn is_ignored(signal: libc::c_int) -> bool {
+/// Returns whether this process ignores a signal.
+pub fn is_ignored(signal: libc::c_int) -> bool {
     let mut old = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: the call changes no action, because the new action is NULL. `old` is writable.
     let code = unsafe { libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr()) };

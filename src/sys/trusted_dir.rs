@@ -14,8 +14,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::dir::{Dir, IoCause, cause};
+use super::dir::Dir;
 use super::file_facts::{self, FileFacts, FileId};
+use super::io_cause::{IoCause, cause};
 use super::owner::Owner;
 
 /// The maximum number of symbolic links in a path. Linux has the same limit.

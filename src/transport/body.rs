@@ -5,6 +5,7 @@ use reqwest::header::CONTENT_ENCODING;
 use zeroize::Zeroizing;
 
 use super::failure;
+use super::peer::Peer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::http::MAX_BODY_BYTES;
 use crate::secret::Secret;
@@ -24,7 +25,7 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 /// are replaced.
 ///
 /// Rationale: a 401 or 503 with a page in Latin-1 is still a 401 or 503, and is handled as such.
-pub(super) async fn read(response: &mut Response, peer: &str) -> Result<Secret> {
+pub(super) async fn read(response: &mut Response, peer: &Peer) -> Result<Secret> {
     let status = response.status();
     match read_text(response, peer).await {
         Err(Fault::Unusable(_)) if !status.is_success() => Ok(Secret::default()),
@@ -46,7 +47,7 @@ enum Fault {
     Unusable(String),
 }
 
-async fn read_text(response: &mut Response, peer: &str) -> Result<Secret, Fault> {
+async fn read_text(response: &mut Response, peer: &Peer) -> Result<Secret, Fault> {
     let compression = compression(response);
     let bytes = read_bytes(response, peer).await?;
     let is_gzip = bytes.starts_with(GZIP).then(|| "gzip".to_owned());
@@ -82,7 +83,7 @@ fn compression(response: &Response) -> Option<String> {
     }
 }
 
-async fn read_bytes(response: &mut Response, peer: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
+async fn read_bytes(response: &mut Response, peer: &Peer) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let too_long = || Fault::Unusable("a response of more than 1 MiB; check its URL".into());
     let max_bytes = if response.status().is_success() {
         MAX_BODY_BYTES

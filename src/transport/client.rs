@@ -8,8 +8,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,7 +23,8 @@ use url::Url;
 
 use super::options::{Options, Proxy};
 use super::progress::{PROGRESS, Progress};
-use super::{proxy, tls};
+use super::proxy::{self, NamedProxy};
+use super::tls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::{is_localhost, is_loopback};
 
@@ -56,7 +59,15 @@ impl Route {
 /// retries it.
 pub(super) struct Clients<'a> {
     options: &'a Options,
-    clients: [Option<Client>; 3],
+    clients: [Option<RouteClient>; 3],
+}
+
+/// The client of a route.
+#[derive(Clone)]
+pub(super) struct RouteClient {
+    pub(super) client: Client,
+    /// The proxy that the client uses for hosts that are no exceptions.
+    pub(super) proxy: Option<Arc<NamedProxy>>,
 }
 
 impl<'a> Clients<'a> {
@@ -68,7 +79,7 @@ impl<'a> Clients<'a> {
     }
 
     /// Returns the client of a route.
-    pub(super) fn get(&mut self, route: Route) -> Result<Client> {
+    pub(super) fn get(&mut self, route: Route) -> Result<RouteClient> {
         let slot = &mut self.clients[route as usize];
         if let Some(client) = slot {
             return Ok(client.clone());
@@ -79,7 +90,7 @@ impl<'a> Clients<'a> {
     }
 }
 
-fn build_client(route: Route, options: &Options) -> Result<Client> {
+fn build_client(route: Route, options: &Options) -> Result<RouteClient> {
     let tls = if route == Route::Plain {
         tls::config_without_roots()?
     } else {
@@ -98,23 +109,25 @@ fn build_client(route: Route, options: &Options) -> Result<Client> {
         .dns_resolver(Resolver { route })
         .connector_layer(ProgressLayer)
         .user_agent(concat!("keyferry/", env!("CARGO_PKG_VERSION")));
-    match &options.proxy {
+    let proxy = match &options.proxy {
         Proxy::System if route == Route::Cloud && !options.ignores_environment => {
-            if let Some(proxy) = proxy::from_environment()? {
-                builder = builder.no_proxy().proxy(proxy);
-            }
+            proxy::from_environment()?
         }
-        Proxy::Url(url) if route == Route::Cloud => {
-            builder = builder.no_proxy().proxy(proxy::from_setting(url, options)?)
-        }
-        Proxy::System | Proxy::Url(_) | Proxy::None => builder = builder.no_proxy(),
+        Proxy::Url(url) if route == Route::Cloud => Some(proxy::from_setting(url, options)?),
+        Proxy::System | Proxy::Url(_) | Proxy::None => None,
+    };
+    let proxy = proxy.map(Arc::new);
+    builder = builder.no_proxy();
+    if let Some(proxy) = &proxy {
+        builder = builder.proxy(proxy.to_reqwest());
     }
-    builder.build().map_err(|_| {
+    let client = builder.build().map_err(|_| {
         Error::new(
             ErrorKind::Config,
             "cannot set up the HTTP client; check `http.proxy` and the environment variable HTTPS_PROXY",
         )
-    })
+    })?;
+    Ok(RouteClient { client, proxy })
 }
 
 /// Resolves host names. `localhost` always resolves to this machine, without a name server.
@@ -124,7 +137,11 @@ struct Resolver {
 
 /// The error for a host name that cannot be resolved.
 #[derive(Debug)]
-pub(super) struct LookupFailed(pub(super) String);
+pub(super) struct LookupFailed {
+    pub(super) name: String,
+    /// The error of the system's resolver. `None` if it was not asked.
+    pub(super) error: Option<io::Error>,
+}
 
 impl fmt::Display for LookupFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,7 +172,11 @@ impl Resolve for Resolver {
             };
             match resolved {
                 Some(Ok(addresses)) => Ok(Box::new(addresses) as Addrs),
-                _ => Err(LookupFailed(name).into()),
+                outcome => Err(LookupFailed {
+                    name,
+                    error: outcome.and_then(Result::err),
+                }
+                .into()),
             }
         })
     }

@@ -1,19 +1,17 @@
 //! Converts a [`Request`] to a reqwest request, sends it, and reads the response.
 
-use reqwest::Client;
-use reqwest::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
-};
-use url::Url;
-
 use super::body;
-use super::client::Route;
+use super::client::{Route, RouteClient};
 use super::failure;
+use super::peer::Peer;
 use super::progress::{PROGRESS, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::timestamp;
 use crate::ports::http::{Failure, Method, Request, Response};
 use crate::secret::Secret;
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
+};
 
 /// Headers that the HTTP client sets itself.
 const RESERVED_HEADERS: &[&str] = &[
@@ -33,8 +31,7 @@ const MAX_TIME_HEADER_BYTES: usize = 64;
 /// A request that is ready to send.
 pub(super) struct Exchange {
     pub(super) route: Route,
-    /// Host and port, for error messages.
-    pub(super) peer: String,
+    pub(super) peer: Peer,
     pub(super) progress: Progress,
     request: reqwest::Request,
 }
@@ -48,7 +45,7 @@ impl Exchange {
             headers,
             body,
         } = request;
-        let peer = peer_name(url);
+        let peer = Peer::new(url);
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidResource,
@@ -100,16 +97,20 @@ impl Exchange {
     }
 
     /// Sends the request and reads the response.
-    pub(super) async fn run(self, client: Client) -> Result<Response, Failure> {
+    pub(super) async fn run(self, route: RouteClient) -> Result<Response, Failure> {
         let Self {
             peer,
             progress,
             request,
             ..
         } = self;
+        if let Some(proxy) = route.proxy.filter(|proxy| proxy.serves(request.url())) {
+            peer.set_proxy(proxy);
+        }
         let task_progress = progress.clone();
         let exchange = async {
-            let response = client
+            let response = route
+                .client
                 .execute(request)
                 .await
                 .map_err(|error| failure::from_reqwest(&peer, &error))?;
@@ -123,13 +124,6 @@ impl Exchange {
                 sent: progress.is_connected(),
             })
     }
-}
-
-/// Returns the host of a URL, and the port if it is not the scheme's default.
-fn peer_name(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("the service");
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Builds a header that is marked as sensitive, so that no library logs it.
@@ -159,7 +153,7 @@ fn sensitive_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderVal
     Ok((name, built))
 }
 
-async fn read_response(mut response: reqwest::Response, peer: &str) -> Result<Response> {
+async fn read_response(mut response: reqwest::Response, peer: &Peer) -> Result<Response> {
     let body = body::read(&mut response, peer).await?;
     let headers = response.headers();
     Ok(Response {

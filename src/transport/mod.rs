@@ -11,11 +11,13 @@
 //! its thread goes on, and nothing waits for the thread.
 
 mod body;
+mod cert_variables;
 mod client;
 mod exchange;
 mod failure;
 mod no_proxy;
 mod options;
+mod peer;
 mod progress;
 mod proxy;
 mod tls;

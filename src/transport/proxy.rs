@@ -8,6 +8,9 @@
 //! port. So this module reads the variables itself. It accepts a URL only if the parsers [`Url`]
 //! and [`Uri`] agree on its host and port, because reqwest reads the URL with `Uri`.
 
+use std::fmt;
+use std::sync::Arc;
+
 use hyper::Uri;
 use reqwest::Proxy;
 use url::Url;
@@ -17,11 +20,55 @@ use crate::text::has_control;
 use crate::transport::no_proxy::NoProxy;
 use crate::transport::options::Options;
 
+/// The port of a SOCKS proxy whose URL has none.
+const SOCKS_PORT: u16 = 1080;
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+/// The setting of the proxy.
+pub(super) const SETTING: &str = "http.proxy";
 /// The first variable that is not empty is used.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// The first variable that is not empty is used.
 const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// A proxy. Its `Display` names its host and port, and the setting or environment variable that it
+/// comes from, without the user name and password.
+pub(super) struct NamedProxy {
+    url: Url,
+    /// The setting or environment variable.
+    pub(super) source: &'static str,
+    exceptions: NoProxy,
+}
+
+impl NamedProxy {
+    /// Returns whether requests to a URL use the proxy.
+    pub(super) fn serves(&self, target: &Url) -> bool {
+        !self.exceptions.contains(target)
+    }
+
+    /// Returns whether this is the proxy's own host name.
+    pub(super) fn has_host(&self, name: &str) -> bool {
+        self.url.host_str() == Some(name)
+    }
+
+    /// Returns whether the URL has a user name or a password.
+    pub(super) fn has_credentials(&self) -> bool {
+        !self.url.username().is_empty() || self.url.password().is_some()
+    }
+
+    /// Returns the proxy as reqwest takes it.
+    pub(super) fn to_reqwest(self: &Arc<Self>) -> Proxy {
+        let proxy = Arc::clone(self);
+        Proxy::custom(move |target| proxy.serves(target).then(|| proxy.url.clone()))
+    }
+}
+
+impl fmt::Display for NamedProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or(SOCKS_PORT);
+        write!(f, "{host}:{port} of {}", self.source)
+    }
+}
 
 /// Returns the proxy that the environment variables name. `None` if none of them is set.
 ///
@@ -30,7 +77,7 @@ const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the proxy can't be used.
-pub(super) fn from_environment() -> Result<Option<Proxy>> {
+pub(super) fn from_environment() -> Result<Option<NamedProxy>> {
     let Some((name, value)) = first_set(&PROXY_VARIABLES) else {
         return Ok(None);
     };
@@ -50,13 +97,13 @@ fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the proxy can't be used.
-pub(super) fn from_setting(text: &str, options: &Options) -> Result<Proxy> {
+pub(super) fn from_setting(text: &str, options: &Options) -> Result<NamedProxy> {
     let exceptions = if options.ignores_environment {
         NoProxy::default()
     } else {
         environment_exceptions()
     };
-    parse("http.proxy", text, exceptions)
+    parse(SETTING, text, exceptions)
 }
 
 fn environment_exceptions() -> NoProxy {
@@ -65,25 +112,27 @@ fn environment_exceptions() -> NoProxy {
         .unwrap_or_default()
 }
 
-/// Parses a proxy URL. The proxy is used for each host that is not in `exceptions`. `setting` is
-/// the name of the setting or environment variable, for error messages. They never quote the value,
-/// which may contain a password.
+/// Parses a proxy URL. The proxy is used for each host that is not in `exceptions`. `source` is the
+/// name of the setting or environment variable. Error messages never quote the value, which may
+/// contain a password.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the URL is invalid.
-fn parse(setting: &str, text: &str, exceptions: NoProxy) -> Result<Proxy> {
+pub(super) fn parse(source: &'static str, text: &str, exceptions: NoProxy) -> Result<NamedProxy> {
     let invalid = || {
         Error::new(
             ErrorKind::Config,
-            format!("{setting} is not a proxy URL; write it like http://proxy.example:3128"),
+            format!("{source} is not a proxy URL; write it like http://proxy.example:3128"),
         )
     };
     let url = parse_url(text)
         .filter(|url| Proxy::all(url.clone()).is_ok())
         .ok_or_else(invalid)?;
-    Ok(Proxy::custom(move |target| {
-        (!exceptions.contains(target)).then(|| url.clone())
-    }))
+    Ok(NamedProxy {
+        url,
+        source,
+        exceptions,
+    })
 }
 
 fn parse_url(text: &str) -> Option<Url> {

@@ -3,6 +3,7 @@
 //! Only [`crypto_provider`] chooses the cryptography provider. keyferry installs no process-wide
 //! default, because the application may install its own.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::Verifier;
 
+use super::cert_variables;
 use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::private_file::{self, Privacy};
@@ -70,10 +72,7 @@ pub(super) fn config_with_roots(options: &Options) -> Result<ClientConfig> {
         .transpose()?
         .unwrap_or_default();
     let unusable = |_| match ca_file {
-        None => Error::new(
-            ErrorKind::Tls,
-            "cannot set up TLS: this system has no trusted certificates; install ca-certificates, or set `http.ca_file`",
-        ),
+        None => no_certificates(),
         Some(path) => Error::new(
             ErrorKind::Config,
             format!(
@@ -132,6 +131,21 @@ fn verifier_without_environment(
         .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
 }
 
+/// Returns the error for a process that has no trusted certificates.
+fn no_certificates() -> Error {
+    let why = match (cert_variables::faults(), cert_variables::names()) {
+        (Some(faults), _) => faults,
+        (None, Some(names)) => {
+            format!("{names} names no usable certificates; correct or unset it")
+        }
+        (None, None) => {
+            "this system has no trusted certificates; install ca-certificates, or set `http.ca_file`"
+                .to_owned()
+        }
+    };
+    Error::new(ErrorKind::Tls, format!("cannot set up TLS: {why}"))
+}
+
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let config_error = |what: &str| Error::new(ErrorKind::Config, format!("http.ca_file: {what}"));
     let bytes = private_file::read(path, Privacy::Mounted, MAX_CA_FILE_BYTES)
@@ -151,14 +165,15 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-/// Converts an error of rustls.
-pub(super) fn from_rustls(peer: &str, error: &rustls::Error) -> Error {
+/// Converts an error of rustls. `through_proxy` says whether a proxy may have replaced the
+/// certificate.
+pub(super) fn from_rustls(peer: &dyn Display, through_proxy: bool, error: &rustls::Error) -> Error {
     use rustls::Error as Tls;
     let why = match error {
         Tls::InvalidCertificate(certificate) => {
             return Error::new(
                 ErrorKind::Tls,
-                describe_certificate_error(peer, certificate),
+                describe_certificate_error(peer, through_proxy, certificate),
             );
         }
         Tls::NoCertificatesPresented => "it sent no certificate; check its URL",
@@ -169,7 +184,8 @@ pub(super) fn from_rustls(peer: &str, error: &rustls::Error) -> Error {
             "it does not speak TLS; check the URL's scheme and port"
         }
         Tls::AlertReceived(_) => "it rejected the TLS connection; check its URL",
-        _ => "a TLS error occurred; check its URL and the proxy",
+        _ if through_proxy => "a TLS error occurred; check its URL and the proxy",
+        _ => "a TLS error occurred; check its URL",
     };
     Error::new(
         ErrorKind::Tls,
@@ -177,8 +193,13 @@ pub(super) fn from_rustls(peer: &str, error: &rustls::Error) -> Error {
     )
 }
 
-fn describe_certificate_error(peer: &str, error: &CertificateError) -> String {
+fn describe_certificate_error(
+    peer: &dyn Display,
+    through_proxy: bool,
+    error: &CertificateError,
+) -> String {
     use CertificateError as Bad;
+    let unknown_issuer;
     let why = match error {
         Bad::Expired | Bad::ExpiredContext { .. } => {
             "it has expired; check this machine's clock, or ask the operator to renew it"
@@ -187,7 +208,8 @@ fn describe_certificate_error(peer: &str, error: &CertificateError) -> String {
             "it is not valid yet; check this machine's clock"
         }
         Bad::UnknownIssuer => {
-            "its issuer is unknown; if you trust the issuer, set `http.ca_file` to its CA certificate"
+            unknown_issuer = describe_unknown_issuer(through_proxy);
+            &unknown_issuer
         }
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
             "it is for another host name; check the URL"
@@ -196,4 +218,21 @@ fn describe_certificate_error(peer: &str, error: &CertificateError) -> String {
         _ => "it is invalid; ask the operator to replace it",
     };
     format!("cannot verify the certificate of {peer}: {why}")
+}
+
+fn describe_unknown_issuer(through_proxy: bool) -> String {
+    if let Some(faults) = cert_variables::faults() {
+        return format!("its issuer is unknown, and {faults}");
+    }
+    let unknown_to = cert_variables::names()
+        .map(|names| format!(" to the certificates of {names}"))
+        .unwrap_or_default();
+    let condition = if through_proxy {
+        "if the proxy inspects TLS, or if you trust the issuer"
+    } else {
+        "if you trust the issuer"
+    };
+    format!(
+        "its issuer is unknown{unknown_to}; {condition}, set `http.ca_file` to its CA certificate"
+    )
 }

@@ -5,18 +5,18 @@
 use std::sync::mpsc::{Receiver, SyncSender, channel};
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::client::Clients;
+use super::client::{Clients, RouteClient};
 use super::exchange::Exchange;
 use super::failure;
 use super::options::Options;
 use super::progress::Progress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::http::{Failure, Response};
+use crate::sys::io_cause::{self, Subject};
 use crate::sys::signals;
 
 /// The maximum number of host name lookups at a time. More than a few at once means that the name
@@ -56,12 +56,9 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts the thread.
     pub(super) fn start(options: Options) -> Result<Self> {
-        // Quotes the system's own message: `io::ErrorKind` has no kind for a reached limit.
-        let start_error = |limit: &str, error: &std::io::Error| {
-            Error::new(
-                ErrorKind::Unreachable,
-                format!("cannot start HTTP: {error}; raise the limit on {limit}"),
-            )
+        let start_error = |error: std::io::Error| {
+            let why = io_cause::explain(&error, Subject::Service);
+            Error::new(ErrorKind::Unreachable, format!("cannot start HTTP: {why}"))
         };
         let runtime = Builder::new_current_thread()
             .enable_io()
@@ -69,7 +66,7 @@ impl Worker {
             .thread_name("keyferry-dns")
             .max_blocking_threads(MAX_LOOKUPS)
             .build()
-            .map_err(|error| start_error("open files (`ulimit -n`)", &error))?;
+            .map_err(start_error)?;
         let (messages, inbox) = unbounded_channel();
         let (end, ended) = channel();
         let thread = std::thread::Builder::new()
@@ -81,7 +78,7 @@ impl Worker {
                 serve(runtime, &options, inbox);
                 drop(end);
             })
-            .map_err(|error| start_error("threads (`ulimit -u`)", &error))?;
+            .map_err(start_error)?;
         Ok(Self {
             messages,
             ended,
@@ -130,7 +127,7 @@ struct Exchanges {
 }
 
 impl Exchanges {
-    fn start(&mut self, job: Job, client: Client) {
+    fn start(&mut self, job: Job, client: RouteClient) {
         while self.end.try_join_next().is_some() {}
         self.finish.retain(|(running, _)| !running.is_finished());
         let progress = job.exchange.progress.clone();
@@ -158,7 +155,7 @@ impl Exchanges {
 
 async fn run(
     exchange: Exchange,
-    client: Client,
+    client: RouteClient,
     deadline: Instant,
     sender: SyncSender<Result<Response, Failure>>,
 ) {

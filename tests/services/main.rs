@@ -14,6 +14,7 @@ mod masv_agent;
 mod memory;
 mod origins;
 mod proxies;
+mod proxy_faults;
 mod redirects;
 mod resource_paths;
 mod routes;

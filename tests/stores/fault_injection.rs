@@ -195,3 +195,122 @@ fn only_a_directory_may_be_unable_to_sync() {
         }
     }
 }
+
+/// The steps of a save that syncs: the system call, a part of its text, and the end of the path that
+/// a message about the step names.
+const STEPS: [(&str, &str, &str); 13] = [
+    (
+        "openat",
+        "\"store\", O_RDONLY|O_NOCTTY|O_NONBLOCK|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY)",
+        "/store",
+    ),
+    ("mkdirat", "\"new\"", "/store/new"),
+    ("mkdirat", "\"tokens\"", "/store/tokens"),
+    (
+        "openat",
+        "\"store\", O_RDONLY|O_NOCTTY|O_NONBLOCK|O_NOFOLLOW|O_CLOEXEC)",
+        "/store/store",
+    ),
+    ("read", "keyferry store 2", "/store/store"),
+    ("openat", "\"store.key\"", "/store/store.key"),
+    ("openat", "\"lock\"", "/store/lock"),
+    ("fcntl", "F_WRLCK", "/store/lock"),
+    ("openat", "\"new/", "/store/tokens/RECORD"),
+    ("write", "kfst", "/store/tokens/RECORD"),
+    ("fsync", "", "/store/tokens/RECORD"),
+    ("renameat", "\"tokens/", "/store/tokens/RECORD"),
+    ("openat", "\"tokens\", ", "/store/tokens"),
+];
+
+/// Each error, and what the message says about it.
+const ERRORS: [(&str, &str); 15] = [
+    ("ENOSPC", "the disk is full; free some space"),
+    ("EDQUOT", "your disk quota is used up; free some space"),
+    (
+        "EROFS",
+        "the file system is read-only; set `store` to file:/PATH with a writable path, or to memory",
+    ),
+    (
+        "EACCES",
+        "permission denied; check the owner and permissions of it and of its directory with `ls -ld`",
+    ),
+    (
+        "EPERM",
+        "operation not permitted; check whether it is immutable (`lsattr`), or whether a sandbox forbids the operation",
+    ),
+    ("EIO", "the disk reports an error; check the disk"),
+    (
+        "EMFILE",
+        "too many open files; raise the limit (`ulimit -n`), or close some files",
+    ),
+    (
+        "ENFILE",
+        "too many open files on this machine; raise `fs.file-max`, or end some programs",
+    ),
+    (
+        "ENOLCK",
+        "its file system has no locks; set `store` to file:/PATH on a local disk",
+    ),
+    (
+        "ENOSYS",
+        "its file system or a sandbox does not implement this operation; set `store` to file:/PATH on a local disk",
+    ),
+    (
+        "EOPNOTSUPP",
+        "its file system does not support this operation; set `store` to file:/PATH on a local disk",
+    ),
+    (
+        "ESTALE",
+        "Stale file handle (os error 116); set `store` to file:/PATH on a local disk",
+    ),
+    (
+        "ENAMETOOLONG",
+        "its path is too long; set `store` to file:/PATH with a shorter path",
+    ),
+    (
+        "ENOMEM",
+        "the system has no memory left; end some programs, or raise the memory limit",
+    ),
+    (
+        "EBUSY",
+        "Device or resource busy (os error 16); check its type and owner with `ls -ld`",
+    ),
+];
+
+/// Errors that are no fault at a step: another process holds the lock, and locks that this file
+/// system has in another form.
+const NO_FAULTS: [(&str, &str); 2] = [("fcntl", "EACCES"), ("fcntl", "EOPNOTSUPP")];
+
+#[test]
+fn each_error_at_each_step_has_its_cause_and_its_remedy() {
+    if skip::without_strace() {
+        return;
+    }
+    let plan = plan("save 8", Some(7));
+    let mut wrong = Vec::new();
+    for (name, part, path) in STEPS {
+        let found = plan
+            .iter()
+            .find(|call| call.name == name && call.text.contains(part));
+        let call = found.unwrap_or_else(|| panic!("{name} {part}: {plan:#?}"));
+        for (error, what) in ERRORS {
+            if NO_FAULTS.contains(&(name, error)) {
+                continue;
+            }
+            let harness = new_harness();
+            harness.run("save 7");
+            let (lines, _) = inject(&harness, "save 8", call, &format!("error={error}"));
+            let record = harness.token_file();
+            let path = path.replace("RECORD", record.file_name().unwrap().to_str().unwrap());
+            let path = harness.path("").join(path.trim_start_matches('/'));
+            let warning = format!(
+                "log Warn cannot use the store, so tokens stay in memory only: cannot use {}: {what}",
+                path.display()
+            );
+            if lines != [warning.as_str(), "saved true"] {
+                wrong.push(format!("{error} at {}: {lines:?}", call.text));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

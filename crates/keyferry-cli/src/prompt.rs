@@ -15,6 +15,7 @@ use crate::sys::terminal::Terminal;
 use keyferry::config::{Environment, check_text, without_secrets};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::{Extent, Secret};
+use keyferry::sys::io_cause::{self, IoCause, Subject, cause};
 use keyferry::sys::process::{Limits, RunOutcome, run};
 use keyferry::text::is_invisible;
 
@@ -56,10 +57,7 @@ pub fn ask(
                 .ask(&question, hidden)
                 .map_err(|error| terminal_error(&error))?,
             (Err(_), Some(program)) => run_askpass(&program, &question)?,
-            (Err(_), None) => {
-                let what = "cannot prompt: there is no terminal; use --secret-file or --secret-fd, or set the value in config.toml";
-                return Err(Error::new(ErrorKind::SecretSource, what));
-            }
+            (Err(error), None) => return Err(no_terminal(&error)),
         },
     };
     let answer = Secret::decode(&bytes, Extent::FirstLine, "the input")?;
@@ -68,14 +66,36 @@ pub fn ask(
     Ok(answer)
 }
 
+/// Returns the error for a terminal that can't be opened.
+fn no_terminal(error: &io::Error) -> Error {
+    let what = match cause(error) {
+        IoCause::NotAFile | IoCause::NotFound => {
+            "cannot prompt: there is no terminal; use --secret-file or --secret-fd, or set the value in config.toml"
+                .to_owned()
+        }
+        _ => format!(
+            "cannot open the terminal: {}",
+            io_cause::explain(error, Subject::Terminal)
+        ),
+    };
+    Error::new(ErrorKind::SecretSource, what)
+}
+
 fn terminal_error(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
             Error::new(ErrorKind::Cancelled, "prompt cancelled: no input")
         }
-        kind => Error::new(
+        io::ErrorKind::InvalidData => Error::new(
             ErrorKind::SecretSource,
-            format!("cannot prompt at the terminal: {kind}"),
+            "the input is longer than 16 KiB; shorten it",
+        ),
+        _ => Error::new(
+            ErrorKind::SecretSource,
+            format!(
+                "cannot prompt at the terminal: {}",
+                io_cause::explain(error, Subject::Terminal)
+            ),
         ),
     }
 }
@@ -96,8 +116,9 @@ fn run_askpass(program: &OsStr, question: &str) -> Result<Zeroizing<Vec<u8>>> {
     );
     let (output, ended) = started.map_err(|error| {
         fail(format!(
-            "cannot start the askpass program: {}; check GIT_ASKPASS and SSH_ASKPASS",
-            error.kind()
+            "cannot start the askpass program {}, which GIT_ASKPASS or SSH_ASKPASS names: {}",
+            program.display(),
+            io_cause::explain(&error, Subject::Program)
         ))
     })?;
     if !matches!(ended, RunOutcome::Exited(Some(0))) {

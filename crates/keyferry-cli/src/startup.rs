@@ -20,6 +20,7 @@ use crate::sys;
 use crate::terminal::{Output, TerminalCaps, sanitize};
 use keyferry::config::{process_environment, trusts_environment};
 use keyferry::log::{self, Level};
+use keyferry::sys::io_cause::{self, Subject};
 
 /// Runs a program. `run` receives the arguments after the program's name and returns the exit code.
 pub fn run_program(
@@ -100,10 +101,14 @@ pub fn exec_full_cli(
         sys::stdio::close_recorded_streams();
         Err::<(), _>(full_cli.exec())
     });
-    let why = outcome
-        .err()
-        .map_or(io::ErrorKind::Other, |error| error.kind());
+    let error = outcome.err().unwrap_or_else(|| io::ErrorKind::Other.into());
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "it does not exist; install both programs in the same directory".to_owned()
+        }
+        _ => io_cause::explain(&error, Subject::Program),
+    };
     streams.fail(&format!(
-        "git-credential-keyferry cannot start keyferry: {why}; install both programs in the same directory"
+        "git-credential-keyferry cannot start keyferry: {why}"
     ))
 }

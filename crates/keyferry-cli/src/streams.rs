@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use crate::exit_code::{EXIT_FAILED, EXIT_LOGIN_REQUIRED, EXIT_OK, EXIT_RETRY_LATER};
 use crate::terminal::Output;
 use keyferry::error::{Error, ErrorKind};
+use keyferry::sys::io_cause::{self, Subject};
 
 /// The streams that a command reads and writes.
 pub struct Streams<'a> {
@@ -47,13 +48,14 @@ impl Streams<'_> {
     /// Returns the exit code after a write to standard output. A closed pipe is not an error: the
     /// reader has stopped reading.
     pub fn finish_write(&mut self, outcome: io::Result<()>) -> u8 {
-        match outcome.map_err(|error| error.kind()) {
-            Err(io::ErrorKind::NotConnected) => {
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                 self.fail("cannot write the output: standard output is closed")
             }
-            Err(kind) if kind != io::ErrorKind::BrokenPipe => {
-                self.fail(&format!("cannot write the output: {kind}"))
-            }
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.fail(&format!(
+                "cannot write the output: {}",
+                io_cause::explain(&error, Subject::Stream)
+            )),
             _ => EXIT_OK,
         }
     }

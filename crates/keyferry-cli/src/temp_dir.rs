@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::sys::io_cause::{self, Subject};
 use keyferry::sys::owner::Owner;
 use keyferry::sys::private_file;
 use keyferry::sys::trusted_dir::Fault;
@@ -32,18 +33,17 @@ impl TempDir {
         let path = parent.join(format!("keyferry-{random:016x}"));
         let made = private_file::create_dir(&path);
         made.map_err(|fault| {
-            let reason = match fault {
-                Fault::Io(_, error) => error.kind().to_string(),
-                Fault::OtherOwner(path, id) => {
-                    let owner = Owner::of(id).name();
-                    format!("{} belongs to {owner} (uid {id})", path.display())
-                }
+            let why = match fault {
+                Fault::Io(_, error) => io_cause::explain(&error, Subject::TempFile),
+                Fault::OtherOwner(path, id) => format!(
+                    "{} belongs to {} (uid {id}); set TMPDIR to another directory",
+                    path.display(),
+                    Owner::of(id).name()
+                ),
             };
             Error::new(
                 ErrorKind::Store,
-                format!(
-                    "cannot create a directory in {shown}: {reason}; set TMPDIR to another directory"
-                ),
+                format!("cannot create a directory in {shown}: {why}"),
             )
         })?;
         Ok(Self(path))
@@ -61,7 +61,10 @@ impl TempDir {
         write().map_err(|error| {
             Error::new(
                 ErrorKind::Store,
-                format!("cannot write a file in {shown}: {}", error.kind()),
+                format!(
+                    "cannot write a file in {shown}: {}",
+                    io_cause::explain(&error, Subject::TempFile)
+                ),
             )
         })?;
         Ok(path)

@@ -9,7 +9,15 @@ use crate::child;
 /// Runs one ignored test of this program alone, with these variables and without `HOME`. Panics
 /// unless it passes within 600 s.
 pub fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
+    run_in_own_process_without(&[], test, variables);
+}
+
+/// Runs a test as [`run_in_own_process`] does, without these variables of this process.
+pub fn run_in_own_process_without(without: &[&str], test: &str, variables: &[(&str, &str)]) {
     let mut command = ignored_test(test, variables);
+    without.iter().for_each(|name| {
+        command.env_remove(name);
+    });
     let ended = child::run(&mut command, Duration::from_secs(600));
     assert!(
         ended.status.success() && ended.out.contains("1 passed"),

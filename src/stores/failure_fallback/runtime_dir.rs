@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::place::{KEY_LEN, Outcome, Place, PlaceKey, is_entry_name};
-use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
+use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_facts::FileFacts;
 use crate::sys::file_lock::{FileLocks, HeldLock, LockId, TryLock};
+use crate::sys::io_cause::{self, IoCause, cause};
 use crate::sys::owner::Owner;
 use crate::sys::private_file;
 use crate::sys::trusted_dir::{self, Fault};
@@ -110,7 +111,7 @@ fn io_reason(path: &Path, error: &io::Error) -> String {
     let shown = path.display();
     match cause(error) {
         IoCause::LinkOrFile => format!("{shown} is a link or a file"),
-        _ => format!("{shown} cannot be used ({})", error.kind()),
+        _ => format!("{shown} cannot be used ({})", io_cause::reason(error)),
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 
 use super::place::{Outcome, Place, PlaceKey, is_entry_name};
 use crate::sys::file_lock::HeldLock;
+use crate::sys::io_cause;
 use crate::sys::private_keyring::PrivateKeyring;
 
 const KEYRING: &str = "keyferry";
@@ -38,7 +39,10 @@ pub(super) fn open(create: bool) -> Outcome<Option<UserKeyring>> {
 }
 
 fn reason(error: &io::Error) -> String {
-    format!("the kernel keyring cannot be used ({})", error.kind())
+    format!(
+        "the kernel keyring cannot be used ({})",
+        io_cause::reason(error)
+    )
 }
 
 impl Place for UserKeyring {

@@ -1,15 +1,16 @@
 //! Opens directories and files that the user must own. All checks use the open descriptor, never a
 //! path.
 //!
-//! This module also converts system errors to error messages with a remedy.
+//! This module also converts system errors to errors of the store.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
+use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_facts::FileFacts;
+use crate::sys::io_cause::{self, IoCause, Subject, cause};
 use crate::sys::owner::{Owner, own_dir_remedy};
 use crate::sys::trusted_dir::{self, Fault};
 
@@ -18,39 +19,13 @@ pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// Converts a system error about a file or directory of the store to an error with a remedy.
 pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
-    let why = match cause(error) {
-        IoCause::DiskFull => "the disk is full; free some space",
-        IoCause::QuotaFull => "your disk quota is used up; free some space",
-        IoCause::ReadOnly => {
-            "the file system is read-only; set `store` to file:/PATH with a writable path, or to memory"
-        }
-        IoCause::AccessDenied => "permission denied; check its owner and permissions with `ls -ld`",
-        IoCause::DiskError => "the disk reports an error; check the disk",
-        IoCause::FileTooLarge => "the file size limit is reached; raise the limit (`ulimit -f`)",
-        IoCause::TooManyFiles => "too many open files; raise the limit (`ulimit -n`)",
-        IoCause::NoLocks => {
-            "its file system has no locks; set `store` to file:/PATH on a local disk"
-        }
-        IoCause::LinkOrFile => "there is a link or a file at this path; remove the link or file",
-        IoCause::NotFound => "it does not exist; create it, or set `store` to file:/PATH",
-        IoCause::NotAFile => "it is not a regular file; remove it",
-        IoCause::Unsupported => {
-            "its file system does not support this operation; set `store` to file:/PATH on a local disk"
-        }
-        IoCause::Other => {
-            return unusable(
-                path,
-                &format!("{error}; check its type and owner with `ls -ld`"),
-            );
-        }
-    };
-    unusable(path, why)
-}
-
-fn unusable(path: &Path, why: &str) -> Error {
     Error::new(
         ErrorKind::Store,
-        format!("cannot use {}: {why}", path.display()),
+        format!(
+            "cannot use {}: {}",
+            path.display(),
+            io_cause::explain(error, Subject::Store)
+        ),
     )
 }
 

@@ -19,6 +19,7 @@ use crate::streams::Streams;
 use crate::sys::stdio;
 use keyferry::config::{DEFAULT_ACCOUNT, SETTINGS, SettingDefinition, without_secrets};
 use keyferry::error::Result;
+use keyferry::sys::io_cause::{self, Subject};
 
 /// The program does not exist. Shells use the same exit code.
 const EXIT_NOT_FOUND: u8 = 127;
@@ -60,7 +61,7 @@ pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_
     streams.fail(&format!(
         "cannot start {}: {}",
         program.to_string_lossy(),
-        failed.kind()
+        io_cause::explain(&failed, Subject::Program)
     ));
     if failed.kind() == std::io::ErrorKind::NotFound {
         EXIT_NOT_FOUND

@@ -19,6 +19,7 @@ use crate::terminal::Style;
 use keyferry::config::{DeclaredKind, Profile};
 use keyferry::error::Result;
 use keyferry::plugin::{self, Instance, Plugins};
+use keyferry::sys::io_cause::{self, Subject};
 use keyferry::sys::process::{Limits, RunOutcome, run as run_program, this_program};
 
 /// The options of `keyferry plugin`.
@@ -191,7 +192,7 @@ fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
         Err(error) => {
             return streams.fail(&format!(
                 "cannot find the path of this program: {}",
-                error.kind()
+                io_cause::explain(&error, Subject::Program)
             ));
         }
     };
@@ -202,7 +203,12 @@ fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
     });
     let (output, ended) = match outcome {
         Ok(done) => done,
-        Err(error) => return streams.fail(&format!("cannot start the check: {}", error.kind())),
+        Err(error) => {
+            return streams.fail(&format!(
+                "cannot start the check: {}",
+                io_cause::explain(&error, Subject::Program)
+            ));
+        }
     };
     let report = CheckReport::parse(&String::from_utf8_lossy(&output), &ended);
     let written = report.table.write(&mut streams.stdout);

@@ -13,6 +13,7 @@ use crate::shell::{export, quote};
 use crate::streams::Streams;
 use crate::temp_dir::TempDir;
 use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::sys::io_cause::{self, Subject};
 use keyferry::sys::signals::ShutdownSignals;
 use keyferry::text::is_printable_line;
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
@@ -58,7 +59,7 @@ fn serve(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> 
     let signal_error = |error: io::Error| {
         Error::new(
             ErrorKind::Config,
-            format!("cannot wait for signals: {}", error.kind()),
+            format!("cannot wait for signals: {}", io_cause::reason(&error)),
         )
     };
     // Block signals before any thread starts. Otherwise a thread without the block could receive
@@ -109,7 +110,10 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
             io::ErrorKind::PermissionDenied => {
                 "cannot start the sandbox: permission denied for a port; choose ports above 1023".into()
             }
-            kind => format!("cannot start the sandbox: {kind}"),
+            _ => format!(
+                "cannot start the sandbox: {}",
+                io_cause::explain(&error, Subject::Service)
+            ),
         };
         Error::new(ErrorKind::Config, what)
     })
@@ -128,7 +132,10 @@ fn write_error(error: io::Error) -> Error {
         io::ErrorKind::BrokenPipe => {
             "cannot print the variables: the reader closed the pipe; read all of the output".into()
         }
-        kind => format!("cannot print the variables: {kind}"),
+        _ => format!(
+            "cannot print the variables: {}",
+            io_cause::explain(&error, Subject::Stream)
+        ),
     };
     Error::new(ErrorKind::Config, what)
 }

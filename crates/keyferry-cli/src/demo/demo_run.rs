@@ -15,6 +15,7 @@ use keyferry::model::token::{NO_EXPIRY, Token};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry::sys::clock::coarse_unix_us;
+use keyferry::sys::io_cause::{self, Subject};
 use keyferry_sandbox::{self, Sandbox, credentials as c};
 
 /// A call of the application to a service, and the status that the service should return.
@@ -106,7 +107,10 @@ impl DemoRun {
         .map_err(|error| {
             Error::new(
                 ErrorKind::Config,
-                format!("cannot start the sandbox: {}", error.kind()),
+                format!(
+                    "cannot start the sandbox: {}",
+                    io_cause::explain(&error, Subject::Service)
+                ),
             )
         })?;
         let options = Options {

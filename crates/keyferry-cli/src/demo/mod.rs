@@ -23,6 +23,7 @@ use crate::exit_code::EXIT_OK;
 use crate::streams::Streams;
 use demo_run::DemoRun;
 use keyferry::error::Result;
+use keyferry::sys::io_cause::{self, Subject};
 use report::Report;
 
 /// The options of `keyferry demo`.
@@ -47,9 +48,10 @@ pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
     };
     match written {
         // A closed pipe is not an error, as in `keyferry demo | head`.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            streams.fail(&format!("cannot write the table: {}", error.kind()))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => streams.fail(&format!(
+            "cannot write the table: {}",
+            io_cause::explain(&error, Subject::Stream)
+        )),
         _ if report.all_ok() => EXIT_OK,
         _ => streams.fail("some rows failed; the table shows which and why"),
     }

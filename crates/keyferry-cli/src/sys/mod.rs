@@ -1,4 +1,5 @@
 //! System calls for the terminal and the standard streams. `unsafe` is allowed here.
 
+mod prompt_signals;
 pub mod stdio;
 pub mod terminal;

@@ -122,7 +122,7 @@ fn too_few_descriptors_or_too_little_memory_are_a_sentence_or_an_answer() {
     let question = protocol_and_host(harness.sandbox().fileverbs_url());
     let limits = (3..14)
         .map(|files| format!("-n {files}"))
-        .chain([17, 20, 24, 32, 64, 128].map(|mib| format!("-v {}", mib * 1024)));
+        .chain([18, 20, 24, 32, 64, 128].map(|mib| format!("-v {}", mib * 1024)));
     for limit in limits {
         for command in ["\"$KEYFERRY\" header user", "\"$HELPER\" get"] {
             // With less the system can not load the program, or has no memory left for it once it is

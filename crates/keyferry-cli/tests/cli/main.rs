@@ -26,5 +26,7 @@ mod status;
 #[cfg(target_os = "linux")]
 mod store_unusable;
 mod syscalls;
+mod system_errors;
 mod terminal;
 mod terminal_injection;
+mod terminal_signals;

@@ -75,7 +75,7 @@ fn doctor_names_the_place_of_the_failures_or_that_there_is_none() {
     assert_eq!(state, "BAD", "{what}");
     for part in [
         "XDG_RUNTIME_DIR is not set",
-        "the kernel keyring cannot be used (permission denied)",
+        "the kernel keyring cannot be used (operation not permitted)",
         "; make the store usable, or set XDG_RUNTIME_DIR to a directory that you own, with mode 700",
     ] {
         assert!(what.contains(part), "{what}");

@@ -2,47 +2,44 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
-use std::fs::File;
+use std::ffi::CStr;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 
 use keyferry_sandbox::credentials as c;
 
 use crate::programs::{HELPER, KEYFERRY};
+use keyferry_testing::child::reset_signals;
 use keyferry_testing::harness::Harness;
 use keyferry_testing::secrets::assert_no_secrets;
+
+/// The mode of a terminal: its flags and control characters.
+pub(crate) type Mode = ([libc::tcflag_t; 4], Vec<libc::cc_t>);
 
 /// A program at a terminal.
 pub(crate) struct TerminalSession {
     terminal: File,
+    /// The mode of the terminal before the program was started.
+    first_mode: Mode,
     child: Child,
     seen: String,
 }
 
 impl TerminalSession {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let (mut ours, mut theirs) = (0, 0);
-        let nothing = std::ptr::null_mut();
-        // SAFETY: both numbers are writable, and what may be absent is.
-        assert_eq!(
-            // SAFETY: as above.
-            unsafe {
-                libc::openpty(
-                    &mut ours,
-                    &mut theirs,
-                    nothing,
-                    nothing.cast(),
-                    nothing.cast(),
-                )
-            },
-            0
-        );
-        // SAFETY: the call above made it, and nobody else has it.
-        let ours = unsafe { OwnedFd::from_raw_fd(ours) };
-        // SAFETY: as above.
-        let theirs = unsafe { OwnedFd::from_raw_fd(theirs) };
+        Self::start_then(command, |_| {})
+    }
+
+    /// Starts a program. `prepare` may change what the program inherits.
+    pub(crate) fn start_then(command: &mut Command, prepare: impl Fn(&mut Command)) -> Self {
+        let (ours, theirs) = open_terminal();
+        prepare(reset_signals(command));
+        let first_mode = mode_of(&get_attributes(&ours));
         let end = || theirs.try_clone().unwrap();
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: between fork and exec it makes two system calls and nothing else.
@@ -54,15 +51,21 @@ impl TerminalSession {
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null());
         Self {
-            terminal: ours.into(),
+            terminal: ours,
+            first_mode,
             child,
             seen: String::new(),
         }
     }
 
     /// Reads until this was seen.
-    fn expect(&mut self, text: &str) {
-        while !self.seen.contains(text) {
+    pub(crate) fn expect(&mut self, text: &str) {
+        self.expect_times(text, 1);
+    }
+
+    /// Reads until this was seen as often.
+    pub(crate) fn expect_times(&mut self, text: &str, times: usize) {
+        while self.seen.matches(text).count() < times {
             assert!(self.read_more(), "{text:?} never came: {:?}", self.seen);
         }
     }
@@ -76,8 +79,42 @@ impl TerminalSession {
         true
     }
 
-    fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.terminal.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        // SAFETY: the call takes only integers. The child is not waited for yet, so its number is
+        // its own.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
+    }
+
+    pub(crate) fn has_echo(&self) -> bool {
+        get_attributes(&self.terminal).c_lflag & libc::ECHO != 0
+    }
+
+    pub(crate) fn turn_echo_on(&self) {
+        let mut attributes = get_attributes(&self.terminal);
+        attributes.c_lflag |= libc::ECHO;
+        let fd = self.terminal.as_raw_fd();
+        // SAFETY: the descriptor is open, and the structure was read from it.
+        let failed = unsafe { libc::tcsetattr(fd, libc::TCSANOW, &attributes) };
+        assert_eq!(failed, 0);
+    }
+
+    /// Everything that was to be seen, and the status. Fails unless the terminal has the mode that
+    /// it had before.
+    pub(crate) fn end_with_first_mode(mut self) -> (String, ExitStatus) {
+        while self.read_more() {}
+        let mode = mode_of(&get_attributes(&self.terminal));
+        assert_eq!(mode, self.first_mode, "{:?}", self.seen);
+        (self.seen, self.child.wait().unwrap())
+    }
+
+    /// Closes the terminal, as a connection that breaks does.
+    pub(crate) fn hang_up(mut self) -> ExitStatus {
+        drop(self.terminal);
+        self.child.wait().unwrap()
     }
 
     /// Everything that was to be seen, and the exit code.
@@ -88,6 +125,51 @@ impl TerminalSession {
             self.child.wait().unwrap().code(),
         )
     }
+}
+
+/// Opens both ends of a terminal. No program inherits them unless it is given them.
+fn open_terminal() -> (File, OwnedFd) {
+    // SAFETY: the call takes only integers.
+    let number = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
+    assert!(number >= 0);
+    // SAFETY: the call above created the descriptor, and nothing else owns it.
+    let ours = unsafe { OwnedFd::from_raw_fd(number) };
+    // SAFETY: the descriptor is open.
+    assert_eq!(unsafe { libc::grantpt(number) }, 0);
+    // SAFETY: the descriptor is open.
+    assert_eq!(unsafe { libc::unlockpt(number) }, 0);
+    let mut name = [0; 64];
+    // SAFETY: the buffer is as long as the call is told.
+    let failed = unsafe { libc::ptsname_r(number, name.as_mut_ptr(), name.len()) };
+    assert_eq!(failed, 0);
+    // SAFETY: the call above wrote a C string into the buffer.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    let theirs = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    (ours.into(), theirs.into())
+}
+
+fn get_attributes(terminal: &File) -> libc::termios {
+    let mut attributes = MaybeUninit::<libc::termios>::zeroed();
+    let fd = terminal.as_raw_fd();
+    // SAFETY: the descriptor is open, and the structure is writable.
+    assert_eq!(unsafe { libc::tcgetattr(fd, attributes.as_mut_ptr()) }, 0);
+    // SAFETY: the call above filled it.
+    unsafe { attributes.assume_init() }
+}
+
+fn mode_of(attributes: &libc::termios) -> Mode {
+    let flags = [
+        attributes.c_iflag,
+        attributes.c_oflag,
+        attributes.c_cflag,
+        attributes.c_lflag,
+    ];
+    (flags, attributes.c_cc.to_vec())
 }
 
 /// Makes the program's standard input the terminal of a session of its own.
