@@ -57,9 +57,32 @@ fn plant(fault: &PlantedFault, copy: &Path) -> Result<String, String> {
     let path = copy.join(&fault.file);
     let sound = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, fault.planted_in(&sound)?).unwrap();
+    let outcome = match fault.shell_command() {
+        Some(command) => run_command(fault, command, copy),
+        None => run_test(fault, copy),
+    };
+    std::fs::write(&path, sound).unwrap();
+    outcome
+}
+
+/// Runs a shell command, which must fail and print the sign of the fault.
+fn run_command(fault: &PlantedFault, command: &str, copy: &Path) -> Result<String, String> {
+    let output = limited(&["bash", "-euc", command], copy);
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let is_noticed = fault
+        .sign
+        .as_ref()
+        .is_some_and(|sign| text.contains(sign.as_str()));
+    if output.status.success() || !is_noticed {
+        return Err(format!("NOT NOTICED by `{command}`: {text}"));
+    }
+    Ok(format!("noticed by `{command}`"))
+}
+
+fn run_test(fault: &PlantedFault, copy: &Path) -> Result<String, String> {
     let built = cargo_test(fault, copy, &["--no-run"]);
     let output = built.status.success().then(|| cargo_test(fault, copy, &[]));
-    std::fs::write(&path, sound).unwrap();
     let Some(output) = output else {
         let errors = String::from_utf8_lossy(&built.stderr);
         let error = errors.lines().find(|line| line.starts_with("error"));
@@ -77,13 +100,18 @@ fn plant(fault: &PlantedFault, copy: &Path) -> Result<String, String> {
 
 /// Runs `cargo test` for the test of a fault.
 fn cargo_test(fault: &PlantedFault, copy: &Path, more: &[&str]) -> Output {
+    let arguments = [&[env!("CARGO"), "test"], more, &fault.cargo_arguments()].concat();
+    limited(&arguments, copy)
+}
+
+/// Runs a program in the copy for at most [`MAX_TEST_SECONDS`].
+fn limited(words: &[&str], copy: &Path) -> Output {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| files::file("target"), PathBuf::from)
         .join("planted-faults");
     Command::new("timeout")
-        .args([MAX_TEST_SECONDS, env!("CARGO"), "test"])
-        .args(more)
-        .args(fault.cargo_arguments())
+        .arg(MAX_TEST_SECONDS)
+        .args(words)
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", target)
         .output()

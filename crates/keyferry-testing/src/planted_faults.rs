@@ -10,8 +10,11 @@ pub struct PlantedFault {
     pub name: String,
     promise: String,
     number: String,
-    /// `PACKAGE TARGET NAME`. The target of the unit tests is `lib`.
+    /// `PACKAGE TARGET NAME`, where the target of the unit tests is `lib`. Or `$ ` and a shell
+    /// command.
     pub test: String,
+    /// What the output of a shell command contains if it has noticed the fault.
+    pub sign: Option<String>,
     fault: String,
     /// The path of the file that gets the fault.
     pub file: String,
@@ -31,6 +34,7 @@ pub fn planted_faults() -> Vec<PlantedFault> {
             promise: text("promise"),
             number: text("number"),
             test: text("test"),
+            sign: fields.get("sign").map(|_| text("sign")),
             fault: text("fault"),
             file: text("file"),
             find: text("find"),
@@ -55,7 +59,7 @@ pub fn table(faults: &[PlantedFault]) -> String {
     };
     let rows: String = faults.iter().map(row).collect();
     format!(
-        "| promise | number | test: package, target, name | planted fault |\n|---|---|---|---|\n{rows}"
+        "| promise | number | test (package, target, name) or command | planted fault |\n|---|---|---|---|\n{rows}"
     )
 }
 
@@ -72,6 +76,11 @@ impl PlantedFault {
                 self.file, self.name
             )),
         }
+    }
+
+    /// Returns the shell command, if the test is one.
+    pub fn shell_command(&self) -> Option<&str> {
+        self.test.strip_prefix("$ ")
     }
 
     /// Returns the arguments of `cargo test` that run the test alone.
@@ -103,6 +112,10 @@ mod tests {
         for fault in planted_faults() {
             let sound = std::fs::read_to_string(files::file(&fault.file)).unwrap();
             fault.planted_in(&sound).unwrap();
+            assert_eq!(fault.shell_command().is_some(), fault.sign.is_some());
+            if fault.shell_command().is_some() {
+                continue;
+            }
             let name = fault.test.rsplit([' ', ':']).next().unwrap();
             let found = Command::new("grep")
                 .args(["-rqw", &format!("fn {name}")])
