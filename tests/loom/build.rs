@@ -53,17 +53,21 @@ const SINGLE_FLIGHT_PLANTS: &[Plant] = &[
         "looks_and_inserts_apart",
         &[
             (
-                "let mut flights = self.0.lock();\n        if let Some(flight) = flights.get(key) {",
-                "if let Some(flight) = self.0.lock().get(key) {",
+                "let mut flights = self.0.lock();\n        if let Some(flight) = flights.running.get(key) {",
+                "if let Some(flight) = self.0.lock().running.get(key) {",
             ),
-            ("flights.insert(", "self.0.lock().insert("),
+            (
+                "if let Some(closed) = &flights.closed {",
+                "if let Some(closed) = &self.0.lock().closed {",
+            ),
+            ("flights.running.insert(", "self.0.lock().running.insert("),
         ],
     ),
     (
         "wakes_before_the_result",
         &[(
-            "*flight.progress.lock() = Progress::Ended(outcome.clone());\n        flight.changed.notify_all();",
-            "flight.changed.notify_all();\n        *flight.progress.lock() = Progress::Ended(outcome.clone());",
+            "*self.progress.lock() = Progress::Ended(outcome);\n        self.changed.notify_all();",
+            "self.changed.notify_all();\n        *self.progress.lock() = Progress::Ended(outcome);",
         )],
     ),
     (
@@ -73,8 +77,8 @@ const SINGLE_FLIGHT_PLANTS: &[Plant] = &[
     (
         "offers_without_waking",
         &[(
-            "*self.progress.lock() = Progress::Offered { result, from };\n        self.changed.notify_all();",
-            "*self.progress.lock() = Progress::Offered { result, from };",
+            "drop(progress);\n        self.changed.notify_all();",
+            "drop(progress);",
         )],
     ),
 ];
@@ -115,7 +119,7 @@ fn main() {
     let copies = Copies::new();
     let plain = |source: &str| copies.module(source, &[], None);
     let sys =
-        ["file_facts", "fork", "process", "signals"].map(|name| plain(&format!("sys/{name}")));
+        ["file_facts", "fork", "owner", "process", "signals"].map(|name| plain(&format!("sys/{name}")));
     let sources = format!(
         "{}\nmod model {{ pub mod key {{ #[derive(Clone)] pub struct Access; }}\n{} }}\n\
          mod secret {{ #[derive(Clone)] pub struct Secret; }}\n\
