@@ -4,7 +4,7 @@ use time::format_description::well_known::{Iso8601, Rfc2822};
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 
 /// Returns the time of a date in seconds since 1970. `None` if the text is not a date that
-/// [`parse_iso`] or [`parse_http`] reads.
+/// `parse_iso` or [`parse_http`] reads.
 pub fn parse(text: &str) -> Option<i64> {
     parse_iso(text).or_else(|| parse_http(text))
 }
