@@ -39,15 +39,16 @@ pub(super) fn classify_short_form<'a>(
     query: Option<&str>,
     has_api_key: bool,
 ) -> Option<Target<'a>> {
-    let Some((word, rest)) = split_at_slash(path) else {
-        return (path == "user" && query.is_none()).then(|| user_or_key(has_api_key));
-    };
-    match (word, query) {
-        ("transfers", None) => is_segment(rest).then(|| transfer(rest, None)),
-        ("packages", None) => package_short_form(rest),
-        ("links", Some(query)) => (is_segment(rest) && has_only_secret(query)).then(|| link(rest)),
-        _ => None,
+    if let Some(rest) = path.strip_prefix("packages/") {
+        return package_short_form(rest).filter(|_| query.is_none());
     }
+    if let Some(id) = path.strip_prefix("transfers/") {
+        return (is_segment(id) && query.is_none()).then(|| transfer(id, None));
+    }
+    if let Some(id) = path.strip_prefix("links/") {
+        return (is_segment(id) && query.is_some_and(has_only_secret)).then(|| link(id));
+    }
+    (path == "user" && query.is_none()).then(|| user_or_key(has_api_key))
 }
 
 /// Returns the resource that `packages/` and `rest` name, if `rest` is `ID` or `ID/transfers/ID`.
@@ -226,13 +227,13 @@ fn no_header(message: &'static str) -> Result<Target<'static>> {
 }
 
 /// Returns the first segment, and the rest after its slash.
-#[inline]
+#[inline(always)]
 fn split_segment(path: &str) -> (&str, &str) {
     split_at_slash(path).unwrap_or((path, ""))
 }
 
 /// Splits a path at its first slash, if it has one.
-#[inline]
+#[inline(always)]
 fn split_at_slash(path: &str) -> Option<(&str, &str)> {
     position(path.as_bytes(), b'/').map(|at| (&path[..at], &path[at + 1..]))
 }
