@@ -1,5 +1,6 @@
 /*
- * What a program with raised privilege gets from keyferry. The driver gives this program the setuid or setgid bit, or file capabilities.
+ * Uses keyferry in a process with raised privilege: the test gives this program the setuid or setgid bit, or file
+ * capabilities.
  *
  *   program user           uses the user's configuration
  *   program new            uses a configuration with the settings in TEST_SETTINGS, one KEY=VALUE a line

@@ -24,7 +24,7 @@ use keyferry::session::Session;
 use keyferry_testing::harness::Harness;
 use keyferry_testing::raw_service::{RawService, response, utf_16};
 
-/// What comes of a cell.
+/// The expected result for some bytes that come from some source.
 #[derive(Clone, Copy, Debug)]
 enum Cell {
     /// This password is sent.

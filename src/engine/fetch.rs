@@ -340,7 +340,7 @@ impl<'a> Fetch<'a> {
     }
 }
 
-/// What a flight that waits for the lock of its key tells others about the holder.
+/// Reports on the holder of a lock, for a flight that waits for the lock of its key.
 struct HolderWatch {
     began: Instant,
     /// When to look whether the holder is stopped. `None` after a warning.

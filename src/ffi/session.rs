@@ -22,6 +22,7 @@ use crate::secret::Secret;
 use crate::session::Session;
 use crate::sys::fork::{self, PerProcess};
 use crate::sys::in_use;
+use crate::sys::io_cause::{self, Subject};
 use crate::sys::sync::Mutex;
 
 /// A session: configuration, services, cache and store. Any number of threads may use one session
@@ -344,7 +345,10 @@ pub extern "C" fn keyferry_session_start(
 fn no_pipe(error: &std::io::Error) -> Error {
     Error::new(
         ErrorKind::Unreachable,
-        format!("cannot create a pipe: {error}; raise the limit on open files (`ulimit -n`)"),
+        format!(
+            "cannot create a pipe: {}",
+            io_cause::explain(error, Subject::Service)
+        ),
     )
 }
 

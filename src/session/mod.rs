@@ -677,7 +677,7 @@ fn log_in(broker: &Arc<Broker>, account: usize, request: &Request) -> Result<Tok
     let acquired = bound.service.login(&email, &password, &context)?;
     state.backoff.forget(|other| *other == key);
     Persistence::new(state, bound).store_login(
-        Acquisition::new(account, number, key.clone()),
+        Acquisition::new(account, number, key),
         acquired,
         &email,
     )

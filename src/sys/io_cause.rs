@@ -1,4 +1,4 @@
-//! What an operating system error means, and what the user can do about it.
+//! The reason and the remedy of each operating system error.
 //!
 //! Every message about such an error takes its reason and its remedy from [`explain`].
 //!

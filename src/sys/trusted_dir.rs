@@ -4,10 +4,12 @@
 //!
 //! A directory or symbolic link is trusted only if it belongs to this user or root. In other
 //! directories nothing is created and no symbolic link is followed. Other symbolic links are not
-//! followed either. In a user namespace, a directory or link of a user outside is trusted if nobody in
-//! the namespace can change it; see [`is_unmapped_trusted`]. So root creates nothing in another user's directory. Rationale: `sudo` may keep
+//! followed either. So root creates nothing in another user's directory. Rationale: `sudo` may keep
 //! HOME or XDG_* of the user who called it. Root's files in that user's home would make the store
 //! and the configuration unusable for that user.
+//!
+//! In a user namespace, a directory or link of a user outside is trusted if nobody in the namespace
+//! can change it; see [`is_unmapped_trusted`].
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -233,14 +235,14 @@ pub fn is_unmapped_trusted(path: &Path, file: &File, owner: Owner) -> bool {
     if file_facts::is_on_read_only_mount(file) {
         return true;
     }
-    let may_be_mapped = owner
-        != Owner::Unmapped {
-            may_be_mapped: false,
-        };
     let Ok(facts) = FileFacts::of(file) else {
         return false;
     };
-    !may_be_mapped
+    let is_outside = owner
+        == Owner::Unmapped {
+            may_be_mapped: false,
+        };
+    is_outside
         && !is_changeable(&facts, || file_facts::may_be_written(file))
         && is_fixed(path, facts.id()).unwrap_or(false)
 }

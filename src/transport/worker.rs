@@ -23,7 +23,7 @@ use crate::sys::signals;
 /// server does not respond.
 const MAX_LOOKUPS: usize = 8;
 
-/// What happens to an exchange when the session closes.
+/// Whether an exchange goes on when the session closes.
 pub(super) enum AtClose {
     /// It ends at once.
     End,

@@ -4,8 +4,8 @@
 //! Builds the library with `-Zsanitizer=address` into `target/asan`. `RUSTC_BOOTSTRAP` lets a stable
 //! compiler accept this flag; the compiler brings the sanitizer's runtime along.
 //!
-//! What is covered: the code of the library and of all crates that it is built from, and the
-//! programs. Code of Rust's standard library and the assembly of `ring` are not instrumented: their
+//! The sanitizers check the code of the library, of all crates that it is built from, and of the
+//! programs. The code of Rust's standard library and the assembly of `ring` are not instrumented: their
 //! own accesses are not checked, but all their memory comes from the sanitizer, so leaks, double
 //! frees, and later accesses by instrumented code are found. Planted faults in `c-tests/asan` show
 //! that both sanitizers work.

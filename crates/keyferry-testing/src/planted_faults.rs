@@ -13,7 +13,7 @@ pub struct PlantedFault {
     /// `PACKAGE TARGET NAME`, where the target of the unit tests is `lib`. Or `$ ` and a shell
     /// command.
     pub test: String,
-    /// What the output of a shell command contains if it has noticed the fault.
+    /// A text in the output of the shell command if the command has noticed the fault.
     pub sign: Option<String>,
     fault: String,
     /// The path of the file that gets the fault.

@@ -16,7 +16,7 @@ const GROUP: u32 = 23456;
 /// CAP_DAC_OVERRIDE, which containers usually grant.
 const CAPABILITY: u32 = 1 << 1;
 
-/// What gives a program of root more rights than its caller has.
+/// The means by which a program of root has more rights than its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raised {
     No,

@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The pause between two runs of the helper.
 const HELPER_PAUSE: Duration = Duration::from_millis(200);
 
-/// What all threads saw.
+/// The results of all threads, and the sign for them to stop.
 #[derive(Default)]
 pub(crate) struct Tally {
     stopped: AtomicBool,

@@ -26,7 +26,7 @@ const ENDING: [libc::c_int; 8] = [
     libc::SIGXCPU,
 ];
 
-/// What a signal asks the prompt to do.
+/// The action of the prompt after a signal.
 pub(super) enum Wakeup {
     /// Restore the terminal, and end with this signal.
     End(libc::c_int),

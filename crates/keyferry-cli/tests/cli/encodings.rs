@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::programs::{HELPER, KEYFERRY, protocol_and_host};
 
-/// What comes of a cell.
+/// The expected result for some bytes that come from some source.
 #[derive(Clone, Copy, Debug)]
 enum Cell {
     /// This password is sent.
