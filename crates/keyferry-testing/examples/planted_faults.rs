@@ -100,7 +100,8 @@ fn run_test(fault: &PlantedFault, copy: &Path) -> Result<String, String> {
 
 /// Runs `cargo test` for the test of a fault.
 fn cargo_test(fault: &PlantedFault, copy: &Path, more: &[&str]) -> Output {
-    let arguments = [&[env!("CARGO"), "test"], more, &fault.cargo_arguments()].concat();
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let arguments = [&[cargo.as_str(), "test"], more, &fault.cargo_arguments()].concat();
     limited(&arguments, copy)
 }
 
