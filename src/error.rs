@@ -79,6 +79,12 @@ pub enum ErrorKind {
     Plugin,
 }
 
+impl From<Error> for ErrorKind {
+    fn from(error: Error) -> Self {
+        error.kind
+    }
+}
+
 /// A mistake in a plugin, for the plugin's author to fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PluginFault {

@@ -211,6 +211,8 @@ pub struct ResolvedResource<'a> {
 pub struct FastMatch<'a> {
     /// The resource.
     pub resolved: ResolvedResource<'a>,
+    /// The service of the resource.
+    pub bound: &'a BoundService,
     /// The part of the string that this match has not looked at, and that the caller must check. Normally this is the part after the
     /// id. In two cases it is the whole string: the target has no id, or the string also contains
     /// the id of a parent, such as the package of a transfer.
@@ -336,7 +338,11 @@ impl Accounts {
     /// Resolves a string that every URL parser leaves unchanged. After `None`, the caller must use
     /// [`Accounts::resolve_slow`], which also returns the right error.
     #[inline]
-    pub fn resolve_fast<'a>(&self, account: usize, text: &'a str) -> Option<ResolvedResource<'a>> {
+    pub fn resolve_fast<'a>(
+        &'a self,
+        account: usize,
+        text: &'a str,
+    ) -> Option<ResolvedResource<'a>> {
         if resource::is_plain(text.as_bytes()) {
             self.match_prefix(account, text)
                 .map(|fast_match| fast_match.resolved)
@@ -349,7 +355,7 @@ impl Accounts {
     /// the prefixes of the services. The cache compares the id. The caller must check the part after
     /// the id, [`FastMatch::rest`].
     #[inline(always)]
-    pub fn match_prefix<'a>(&self, account: usize, text: &'a str) -> Option<FastMatch<'a>> {
+    pub fn match_prefix<'a>(&'a self, account: usize, text: &'a str) -> Option<FastMatch<'a>> {
         if text.len() > resource::MAX_BYTES {
             return None;
         }
@@ -389,6 +395,7 @@ impl Accounts {
         };
         Some(FastMatch {
             rest: rest_of(text, &target),
+            bound,
             resolved: ResolvedResource {
                 account,
                 service,

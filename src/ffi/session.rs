@@ -55,12 +55,12 @@ static FREED: PerProcess<Mutex<VecDeque<usize>>> = PerProcess::new();
 ///
 /// `call` is called in one place, so that the compiler inlines it: a cache hit takes 10 ns less.
 #[inline]
-pub(crate) fn with<T>(
+pub(crate) fn with<T, E: From<Error>>(
     handle: Option<&keyferry_session>,
-    call: impl FnOnce(&Session) -> Result<T>,
-) -> Result<T> {
+    call: impl FnOnce(&Session) -> Result<T, E>,
+) -> Result<T, E> {
     let using = match handle {
-        Some(handle) if handle.fork != fork::generation() => return Err(forked_error()),
+        Some(handle) if handle.fork != fork::generation() => return Err(forked_error().into()),
         handle => handle.map(Using::begin),
     };
     let session = match &using {
@@ -69,7 +69,7 @@ pub(crate) fn with<T>(
     };
     match call(session) {
         Err(_) if using.as_ref().is_some_and(|using| using.handle.is_closed()) => {
-            Err(closed_error())
+            Err(closed_error().into())
         }
         outcome => outcome,
     }
@@ -79,8 +79,7 @@ pub(crate) fn with<T>(
 /// if no other call uses it.
 struct Using<'a> {
     handle: &'a keyferry_session,
-    /// `None` after the use has ended.
-    begun: Option<in_use::Use>,
+    begun: in_use::Use,
 }
 
 impl<'a> Using<'a> {
@@ -88,7 +87,7 @@ impl<'a> Using<'a> {
     fn begin(handle: &'a keyferry_session) -> Self {
         Self {
             handle,
-            begun: Some(in_use::begin(handle)),
+            begun: in_use::begin(handle),
         }
     }
 
@@ -104,7 +103,7 @@ impl<'a> Using<'a> {
 impl Drop for Using<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.begun = None;
+        self.begun.end();
         if self.handle.is_closed() {
             self.handle.free_closed();
         }
@@ -450,12 +449,12 @@ pub unsafe extern "C" fn keyferry_session_peek(
             // not be initialised.
             unsafe { std::slice::from_raw_parts_mut(buffer.cast(), capacity) }
         };
-        let peeked = with(session, |session| session.peek(resource, line))
-            .map_err(|error| status::from_kind(error.kind))?;
+        let length =
+            with(session, |session| session.peek(resource, line)).map_err(status::from_kind)?;
         if let Some(out) = length_out {
-            out.write(peeked.len);
+            out.write(length);
         }
-        if peeked.len < capacity {
+        if length < capacity {
             Ok(())
         } else {
             Err(status::KEYFERRY_E_BUFFER_TOO_SMALL)

@@ -116,7 +116,8 @@ pub const KEYFERRY_E_UNSUPPORTED: keyferry_status = 709;
 /// plugin; the error message names the plugin and the fault.
 pub const KEYFERRY_E_PLUGIN: keyferry_status = 801;
 
-/// Each status code with its error kind and its description: what happened, then the remedy.
+/// Each status code with its error kind and its description: what happened, then the remedy. After
+/// `KEYFERRY_OK`, the rows are in the order of the variants of [`ErrorKind`].
 pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
     (KEYFERRY_OK, None, c"success"),
     (
@@ -288,10 +289,7 @@ pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
 
 /// Returns the status code of an error kind.
 pub fn from_kind(kind: ErrorKind) -> keyferry_status {
-    TABLE
-        .iter()
-        .find(|(_, row_kind, _)| *row_kind == Some(kind))
-        .map_or(KEYFERRY_E_PANIC, |(number, ..)| *number)
+    TABLE[kind as usize + 1].0
 }
 
 /// Describes a status code in words: what happened, then the remedy.

@@ -216,27 +216,24 @@ fn zero_bytes(word: u64) -> u64 {
 /// time, which takes less time than a call of `memchr` for strings of this length.
 #[inline]
 fn first_match(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let place = |at: usize, word: u64| {
-        Some(hits(word))
-            .filter(|hits| *hits != 0)
-            .map(|hits| at + hits.trailing_zeros() as usize / 8)
+    let place = |at: usize, word: &[u8; 8]| {
+        let hits = hits(u64::from_le_bytes(*word));
+        (hits != 0).then(|| at + hits.trailing_zeros() as usize / 8)
     };
-    let found = words
-        .iter()
-        .enumerate()
-        .find_map(|(index, word)| place(index * 8, u64::from_le_bytes(*word)));
-    if found.is_some() || rest.is_empty() {
-        return found;
-    }
-    match bytes.last_chunk::<8>() {
-        // The last 8 bytes overlap the last full word, but the overlapping bytes did not match
-        // before.
-        Some(last) => place(bytes.len() - 8, u64::from_le_bytes(*last)),
-        None => rest
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes
             .iter()
-            .position(|byte| hits(u64::from(*byte)) & 0x80 != 0),
+            .position(|byte| hits(u64::from(*byte)) & 0x80 != 0);
+    };
+    let mut rest = bytes;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        if let Some(found) = place(bytes.len() - rest.len(), word) {
+            return Some(found);
+        }
+        rest = after;
     }
+    // The last 8 bytes overlap the last full word, but the overlapping bytes did not match before.
+    place(bytes.len() - 8, last)
 }
 
 /// Returns whether every URL parser leaves the string unchanged: it has only plain characters, and

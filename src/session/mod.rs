@@ -96,14 +96,6 @@ pub struct Session {
     account: usize,
 }
 
-/// A header line that was found. The line was copied to the caller's buffer only if the buffer is
-/// longer than the line.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TokenView {
-    /// The length of the line in bytes, without NUL.
-    pub len: usize,
-}
-
 static DEFAULT: PerProcess<Session> = PerProcess::new();
 
 impl Session {
@@ -244,13 +236,10 @@ impl Session {
     /// Returns a fresh cached token for a resource in its normal form, without a request object.
     #[inline]
     fn cached_fresh(&self, resource: &str) -> Option<Box<Token>> {
-        let fast_match = &self
-            .broker
-            .state
-            .accounts
-            .match_prefix(self.account, resource);
+        let state = &self.broker.state;
+        let fast_match = &state.accounts.match_prefix(self.account, resource);
         let fast_match = fast_match.as_ref()?;
-        let resolved = &fast_match.resolved;
+        let (resolved, bound) = (&fast_match.resolved, fast_match.bound);
         if matches!(
             resolved.target.resource_kind,
             ResourceKind::Link | ResourceKind::Session
@@ -258,16 +247,10 @@ impl Session {
         {
             return None;
         }
-        let bound = self
-            .broker
-            .state
-            .accounts
-            .bound(resolved.account, resolved.service);
-        let now_us = self.broker.state.now_us(bound);
-        self.broker.state.cache.fresh(
+        state.cache.fresh(
             &acquisition::key_prefix(bound, resolved),
             acquisition::accesses(resolved.target.required, None),
-            now_us,
+            state.now_us(bound),
         )
     }
 
@@ -294,8 +277,11 @@ impl Session {
             })
     }
 
-    /// Copies the header line of a fresh cached token into `out`. Uses neither the store nor the
-    /// network. Allocates only for links and for URLs that are not in their normal form.
+    /// Copies the header line of a fresh cached token into `out`, if `out` is longer than the line.
+    /// Returns the length of the line in bytes, without NUL. Uses neither the store nor the network.
+    /// Allocates only for links and for URLs that are not in their normal form.
+    ///
+    /// Rationale: the error is only a kind, so that a processor register can hold the result.
     ///
     /// # Errors
     /// [`ErrorKind::NotCached`] if no fresh token is cached; [`ErrorKind::MultipleHeaders`] if the
@@ -303,7 +289,7 @@ impl Session {
     /// [`ErrorKind::NoHeader`] if the resource has no token.
     #[doc(hidden)]
     #[inline]
-    pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
+    pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<usize, ErrorKind> {
         if let Some(fast_match) = &self
             .broker
             .state
@@ -315,8 +301,8 @@ impl Session {
             )
             && is_plain(fast_match.rest.as_bytes())
         {
-            match self.look(&fast_match.resolved, out) {
-                Peek::Line(len) => return Ok(TokenView { len }),
+            match self.look(fast_match.bound, &fast_match.resolved, out) {
+                Peek::Line(len) => return Ok(len),
                 // An id that is not in its normal form is cached in its normal form, which `peek_any`
                 // looks up.
                 Peek::Miss
@@ -329,9 +315,13 @@ impl Session {
     }
 
     #[inline(always)]
-    fn look(&self, resolved: &ResolvedResource<'_>, out: &mut [MaybeUninit<u8>]) -> Peek {
+    fn look(
+        &self,
+        bound: &BoundService,
+        resolved: &ResolvedResource<'_>,
+        out: &mut [MaybeUninit<u8>],
+    ) -> Peek {
         let state = &self.broker.state;
-        let bound = state.accounts.bound(resolved.account, resolved.service);
         let now_us = state.now_us(bound);
         state.cache.peek(
             &acquisition::key_prefix(bound, resolved),
@@ -345,9 +335,9 @@ impl Session {
     }
 
     #[cold]
-    fn peek_any(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
+    fn peek_any(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<usize, ErrorKind> {
         let state = &self.broker.state;
-        state
+        let look = state
             .accounts
             .resolve_slow(self.account, resource, |resolved| {
                 let bound = state.accounts.bound(resolved.account, resolved.service);
@@ -356,11 +346,14 @@ impl Session {
                         return Err(acquisition::no_header(bound.service.name()));
                     }
                     ResourceKind::Link => {}
-                    _ => return settle(self.look(&resolved, out)),
+                    _ => return Ok(self.look(bound, &resolved, out)),
                 }
-                let key = acquisition::opened_by(state, bound, &resolved, &Request::default())?
-                    .ok_or_else(not_cached)?;
-                settle(state.cache.peek(
+                let Some(key) =
+                    acquisition::opened_by(state, bound, &resolved, &Request::default())?
+                else {
+                    return Ok(Peek::Miss);
+                };
+                Ok(state.cache.peek(
                     &key.borrow().prefix(),
                     &[key.access],
                     state.now_us(bound),
@@ -369,7 +362,8 @@ impl Session {
                         replacement::forbids(state, key, generation, Asker::Resource(resolved.path))
                     },
                 ))
-            })
+            });
+        settle(look.map_err(|error| error.kind)?)
     }
 
     /// Logs in to MASV, even if a token is cached. `masv.email` and `masv.password` replace a
@@ -747,13 +741,10 @@ fn given_or_set(
     Ok((one(email, "masv.email")?, one(password, "masv.password")?))
 }
 
-fn settle(look: Peek) -> Result<TokenView> {
+fn settle(look: Peek) -> Result<usize, ErrorKind> {
     match look {
-        Peek::Line(len) => Ok(TokenView { len }),
-        Peek::Multiple => Err(Error::new(
-            ErrorKind::MultipleHeaders,
-            "the token has several headers; get it with token_for",
-        )),
-        Peek::Miss | Peek::RefreshDue => Err(not_cached()),
+        Peek::Line(len) => Ok(len),
+        Peek::Multiple => Err(ErrorKind::MultipleHeaders),
+        Peek::Miss | Peek::RefreshDue => Err(ErrorKind::NotCached),
     }
 }

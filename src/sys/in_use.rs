@@ -151,17 +151,20 @@ fn all() -> impl Iterator<Item = &'static ThreadWords> {
     std::iter::successors(at(&FIRST), move |words| at(&words.next))
 }
 
-/// The use of an object by this thread. It ends when this value is dropped.
+/// The use of an object by this thread, until [`Use::end`].
+#[must_use]
 pub struct Use {
     address: &'static AtomicUsize,
     /// Words that were taken for this use alone, because the thread is ending.
-    _taken: Option<Taken>,
+    taken: Option<Taken>,
 }
 
-impl Drop for Use {
+impl Use {
+    /// Ends the use.
     #[inline]
-    fn drop(&mut self) {
+    pub fn end(&mut self) {
         self.address.store(0, Ordering::Release);
+        self.taken = None;
     }
 }
 
@@ -184,10 +187,7 @@ pub fn begin<T>(object: &T) -> Use {
     address.store(std::ptr::from_ref(object).addr(), Ordering::Relaxed);
     // The processor may still delay the store: see `make_visible`.
     compiler_fence(Ordering::SeqCst);
-    Use {
-        address,
-        _taken: taken,
-    }
+    Use { address, taken }
 }
 
 /// Waits until no thread uses an object, at most until the deadline. Returns whether none uses it.
@@ -242,12 +242,12 @@ mod tests {
     #[test]
     fn an_object_is_unused_when_each_use_has_ended() {
         let (one, other) = (1_u8, 2_u8);
-        let outer = begin(&one);
-        let inner = begin(&other);
+        let mut outer = begin(&one);
+        let mut inner = begin(&other);
         assert!(!wait_unused(&one, soon()) && !wait_unused(&other, soon()));
-        drop(inner);
+        inner.end();
         assert!(!wait_unused(&one, soon()) && wait_unused(&other, soon()));
-        drop(outer);
+        outer.end();
         assert!(wait_unused(&one, soon()));
     }
 
@@ -262,10 +262,10 @@ mod tests {
                     let (begun, wait) = std::sync::mpsc::channel();
                     let (end, ended) = std::sync::mpsc::channel::<()>();
                     scope.spawn(move || {
-                        let using = begin(object);
+                        let mut using = begin(object);
                         drop(begun);
                         let _ = ended.recv();
-                        drop(using);
+                        using.end();
                     });
                     let _ = wait.recv() as Result<(), _>;
                     (object, end)

@@ -98,11 +98,7 @@ impl TimedSession {
     #[expect(unsafe_code, reason = "reads back what a peek has written")]
     pub(crate) fn peek(&self, resource: &str) -> Result<String, ErrorKind> {
         let mut out = [MaybeUninit::new(0_u8); 2048];
-        let len = self
-            .session
-            .peek(resource, &mut out)
-            .map_err(|error| error.kind)?
-            .len;
+        let len = self.session.peek(resource, &mut out)?;
         // SAFETY: each byte was initialised above.
         let line = out[..len]
             .iter()

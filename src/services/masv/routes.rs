@@ -39,16 +39,17 @@ pub(super) fn classify_short_form<'a>(
     query: Option<&str>,
     has_api_key: bool,
 ) -> Option<Target<'a>> {
+    if let Some(query) = query {
+        let id = path.strip_prefix("links/")?;
+        return (is_segment(id) && has_only_secret(query)).then(|| link(id));
+    }
     if let Some(rest) = path.strip_prefix("packages/") {
-        return package_short_form(rest).filter(|_| query.is_none());
+        return package_short_form(rest);
     }
     if let Some(id) = path.strip_prefix("transfers/") {
-        return (is_segment(id) && query.is_none()).then(|| transfer(id, None));
+        return is_segment(id).then(|| transfer(id, None));
     }
-    if let Some(id) = path.strip_prefix("links/") {
-        return (is_segment(id) && query.is_some_and(has_only_secret)).then(|| link(id));
-    }
-    (path == "user" && query.is_none()).then(|| user_or_key(has_api_key))
+    (path == "user").then(|| user_or_key(has_api_key))
 }
 
 /// Returns the resource that `packages/` and `rest` name, if `rest` is `ID` or `ID/transfers/ID`.
