@@ -124,6 +124,7 @@ pub struct Error {
     pub plugin_fault: Option<PluginFault>,
     /// Whether the same request may succeed later, although the kind does not say so.
     is_temporary: bool,
+    service: Option<Box<str>>,
 }
 
 /// A result whose error is [`Error`] by default.
@@ -141,6 +142,7 @@ impl Error {
             retry_after_ms: None,
             plugin_fault: None,
             is_temporary: false,
+            service: None,
         }
     }
 
@@ -177,6 +179,18 @@ impl Error {
     pub fn temporary(mut self) -> Self {
         self.is_temporary = true;
         self
+    }
+
+    /// Sets the name of the service that the request was for, unless it is already set.
+    #[must_use]
+    pub fn with_service(mut self, name: &str) -> Self {
+        self.service.get_or_insert_with(|| name.into());
+        self
+    }
+
+    /// Returns the name of the service that the failed request was for, if it is known.
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
     }
 
     /// Returns the error message for people.

@@ -153,10 +153,21 @@ impl Broker {
         self.serve_miss(bound, resolved, request, hit)
     }
 
-    /// Handles a miss. `present` is a cached token that is valid but not fresh enough. The caller
-    /// gets it if no better token can be fetched.
     #[cold]
     fn serve_miss(
+        self: &Arc<Self>,
+        bound: &BoundService,
+        resolved: &ResolvedResource<'_>,
+        request: &Request,
+        present: Option<CachedToken>,
+    ) -> Result<Token> {
+        self.load_or_fetch(bound, resolved, request, present)
+            .map_err(|error| error.with_service(bound.service.name()))
+    }
+
+    /// Handles a miss. `present` is a cached token that is valid but not fresh enough. The caller
+    /// gets it if no better token can be fetched.
+    fn load_or_fetch(
         self: &Arc<Self>,
         bound: &BoundService,
         resolved: &ResolvedResource<'_>,

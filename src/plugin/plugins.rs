@@ -60,7 +60,7 @@ impl Plugins {
         {
             if let Err(fault) = plugins.add(&path) {
                 log::write(Level::Error, format_args!("{}", fault.error));
-                plugins.faults.push(fault);
+                plugins.faults.push(*fault);
             }
         }
         let declared: Vec<DeclaredSetting> = plugins
@@ -72,11 +72,13 @@ impl Plugins {
         Ok(plugins)
     }
 
-    fn add(&mut self, path: &Path) -> Result<(), UnusablePlugin> {
-        let unusable = |name: Option<&str>, error| UnusablePlugin {
-            path: path.to_owned(),
-            name: name.map(str::to_owned),
-            error,
+    fn add(&mut self, path: &Path) -> Result<(), Box<UnusablePlugin>> {
+        let unusable = |name: Option<&str>, error| {
+            Box::new(UnusablePlugin {
+                path: path.to_owned(),
+                name: name.map(str::to_owned),
+                error,
+            })
         };
         let plugin = load(path).map_err(|error| unusable(None, error))?;
         let unusable = |error| unusable(Some(&plugin.name), error);

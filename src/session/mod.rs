@@ -434,6 +434,7 @@ impl Session {
         let (number, bound) = self.service(|bound| bound.service.agent().is_some(), "agent")?;
         let agent = bound.service.agent().ok_or_else(|| no_service("agent"))?;
         call(agent, &self.service_context(number, explicit))
+            .map_err(|error| error.with_service("agent"))
     }
 
     /// Reports that the service answered 401 to this token, without saying for which resource. This
@@ -668,7 +669,10 @@ fn log_in(broker: &Arc<Broker>, account: usize, request: &Request) -> Result<Tok
         key: Some(&key),
         ..context
     };
-    let acquired = bound.service.login(&email, &password, &context)?;
+    let acquired = bound
+        .service
+        .login(&email, &password, &context)
+        .map_err(|error| error.with_service(bound.service.name()))?;
     state.backoff.forget(|other| *other == key);
     Persistence::new(state, bound).store_login(
         Acquisition::new(account, number, key),

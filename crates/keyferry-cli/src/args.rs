@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser};
 use crate::commands::Command;
 use crate::commands::git::GitOptions;
 use crate::exit_code::{EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
+use crate::json::JsonOutput;
 use crate::secret_input;
 use crate::streams::Streams;
 
@@ -49,9 +50,9 @@ pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Comm
             words: arguments.into_iter().skip(1).collect(),
         }));
     }
+    streams.json = JsonOutput::of(arguments.iter());
     if let Some(message) = secret_input::secret_option_error(&arguments) {
-        streams.fail(&message);
-        return Err(EXIT_USAGE);
+        return Err(streams.fail_usage(&message));
     }
     let takes_secrets = arguments
         .iter()
@@ -63,10 +64,12 @@ pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Comm
     };
     if takes_secrets && error.use_stderr() {
         // clap's message would quote the unknown argument, which may be a password.
-        streams.fail(
+        return Err(streams.fail_usage(
             "invalid arguments; see the command's --help, and never pass a secret as an argument",
-        );
-        return Err(EXIT_USAGE);
+        ));
+    }
+    if error.use_stderr() {
+        streams.write_usage_error(&one_line(&error.render().to_string()));
     }
     let (output, code) = if error.use_stderr() {
         (&mut streams.stderr, EXIT_USAGE)
@@ -79,4 +82,40 @@ pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Comm
     } else {
         EXIT_FAILED
     })
+}
+
+/// Returns clap's error message on one line, without its prefix, the usage and the note about
+/// `--help`.
+fn one_line(rendered: &str) -> String {
+    let is_message = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more");
+    let mut message = String::new();
+    for line in rendered.lines().take_while(is_message).map(str::trim) {
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        if !message.is_empty() && !line.is_empty() {
+            message += if message.ends_with(':') { " " } else { "; " };
+        }
+        message += line;
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_clap_fits_on_one_line() {
+        for (rendered, message) in [
+            (
+                "error: unrecognized subcommand 'statu'\n\n  tip: a similar subcommand exists: 'status'\n\nUsage: keyferry <COMMAND>\n\nFor more information, try '--help'.\n",
+                "unrecognized subcommand 'statu'; tip: a similar subcommand exists: 'status'",
+            ),
+            (
+                "error: the following required arguments were not provided:\n  <SERVICE>\n\nUsage: keyferry login <SERVICE>\n",
+                "the following required arguments were not provided: <SERVICE>",
+            ),
+        ] {
+            assert_eq!(one_line(rendered), message);
+        }
+    }
 }

@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod demo;
 pub mod exit_code;
 pub mod git_protocol;
+pub mod json;
 pub mod progress;
 pub mod prompt;
 pub mod resource_input;

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::context::CliContext;
 use crate::git_protocol::Message;
+use crate::json::JsonOutput;
 use crate::streams::Streams;
 use crate::sys;
 use crate::terminal::{Output, TerminalCaps, sanitize};
@@ -55,8 +56,10 @@ pub fn run_program(
         stdout: Output::new(stdout, stdout_caps),
         stderr: Output::new(&mut stderr, stderr_caps),
         detach_stdout: sys::stdio::detach_stdout,
+        json: JsonOutput::Off,
     };
     if !trusts_environment() {
+        streams.json = JsonOutput::of(env::args_os().skip(1));
         return ExitCode::from(streams.fail(
             "cannot run with raised privilege (AT_SECURE), because the caller controls the environment; remove the program's setuid and setgid bits (`chmod ug-s`) and its file capabilities (`setcap -r`)",
         ));

@@ -2,7 +2,10 @@
 
 use std::io::{self, Read};
 
-use crate::exit_code::{EXIT_FAILED, EXIT_LOGIN_REQUIRED, EXIT_OK, EXIT_RETRY_LATER};
+use serde_json::{Value, json};
+
+use crate::exit_code::{EXIT_FAILED, EXIT_LOGIN_REQUIRED, EXIT_OK, EXIT_RETRY_LATER, EXIT_USAGE};
+use crate::json::{self, JsonOutput};
 use crate::terminal::Output;
 use keyferry::error::{Error, ErrorKind};
 use keyferry::sys::io_cause::{self, Subject};
@@ -18,25 +21,57 @@ pub struct Streams<'a> {
     /// Closes standard output. The reader then stops waiting, although the command is still
     /// running.
     pub detach_stdout: fn() -> io::Result<()>,
+    /// Whether standard output gets a JSON document, and whether it is written.
+    pub json: JsonOutput,
 }
 
 impl Streams<'_> {
-    /// Writes a message to standard error and returns [`EXIT_FAILED`].
-    pub fn fail(&mut self, message: &str) -> u8 {
-        // If standard error is closed, the message is lost.
-        let _ = self.stderr.write_line(&format!("keyferry: {message}"));
-        EXIT_FAILED
+    /// Writes a document for `--json` to standard output. `fields` is an object with the fields
+    /// other than `format`.
+    ///
+    /// # Errors
+    /// Returns the errors of the stream.
+    pub fn write_json(&mut self, fields: &Value) -> io::Result<()> {
+        self.json = JsonOutput::Written;
+        self.stdout.write_line(&json::document(fields))
     }
 
-    /// Writes an error to standard error and returns its exit code.
+    /// Writes a message to standard error and returns [`EXIT_FAILED`]. With `--json`, also writes
+    /// the document of the error.
+    pub fn fail(&mut self, message: &str) -> u8 {
+        self.write_error(
+            &Error::new(ErrorKind::Config, message.to_owned()),
+            json!({}),
+        );
+        self.write_message(message)
+    }
+
+    /// Writes a message about an invalid command line to standard error and returns [`EXIT_USAGE`].
+    /// With `--json`, also writes the document of the error.
+    pub fn fail_usage(&mut self, message: &str) -> u8 {
+        self.write_usage_error(message);
+        self.write_message(message);
+        EXIT_USAGE
+    }
+
+    /// Writes an error to standard error and returns its exit code. With `--json`, also writes the
+    /// document of the error.
     pub fn fail_with(&mut self, error: &Error) -> u8 {
+        self.fail_with_fields(error, json!({}))
+    }
+
+    /// Does what [`Streams::fail_with`] does. The document of the error also has these fields.
+    pub fn fail_with_fields(&mut self, error: &Error, fields: Value) -> u8 {
+        self.write_error(error, fields);
         let pause = error
             .retry_after_ms
             .filter(|ms| *ms > 0 && error.is_transient())
             .map(|ms| ms.div_ceil(1000));
         match pause {
-            Some(seconds) => self.fail(&format!("{} (wait at least {seconds} s)", error.message())),
-            None => self.fail(error.message()),
+            Some(seconds) => {
+                self.write_message(&format!("{} (wait at least {seconds} s)", error.message()))
+            }
+            None => self.write_message(error.message()),
         };
         match error.kind {
             ErrorKind::LoginRequired | ErrorKind::NotConfigured => EXIT_LOGIN_REQUIRED,
@@ -45,17 +80,39 @@ impl Streams<'_> {
         }
     }
 
+    /// With `--json`, writes the document of an invalid command line.
+    pub fn write_usage_error(&mut self, message: &str) {
+        let error = Error::new(ErrorKind::InvalidValue, message.to_owned());
+        self.write_error(&error, json!({}));
+    }
+
+    fn write_error(&mut self, error: &Error, mut fields: Value) {
+        if self.json == JsonOutput::Pending {
+            fields["error"] = json::error(error);
+            // If standard output is closed, the document is lost. The exit code remains.
+            let _ = self.write_json(&fields);
+        }
+    }
+
+    fn write_message(&mut self, message: &str) -> u8 {
+        // If standard error is closed, the message is lost.
+        let _ = self.stderr.write_line(&format!("keyferry: {message}"));
+        EXIT_FAILED
+    }
+
     /// Returns the exit code after a write to standard output. A closed pipe is not an error: the
     /// reader has stopped reading.
     pub fn finish_write(&mut self, outcome: io::Result<()>) -> u8 {
         match outcome {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                self.fail("cannot write the output: standard output is closed")
+                self.write_message("cannot write the output: standard output is closed")
             }
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.fail(&format!(
-                "cannot write the output: {}",
-                io_cause::explain(&error, Subject::Stream)
-            )),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.write_message(&format!(
+                    "cannot write the output: {}",
+                    io_cause::explain(&error, Subject::Stream)
+                ))
+            }
             _ => EXIT_OK,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::process::ExitStatus;
 
+use serde_json::Value;
+
 use crate::secrets::assert_no_secrets;
 
 /// The exit status and the output of a program.
@@ -40,12 +42,26 @@ impl ProgramOutput {
     /// standard error, which contains `hint`, no secret and no control character.
     #[track_caller]
     pub fn assert_error(&self, code: i32, hint: &str) {
-        assert_eq!(
-            (self.code, self.out.as_str()),
-            (Some(code), ""),
-            "{}",
-            self.err
+        assert_eq!(self.out, "", "{}", self.err);
+        self.assert_error_line(code, hint);
+    }
+
+    /// Does what [`Self::assert_error`] does for a command with `--json`, which prints the document
+    /// of the error on standard output.
+    #[track_caller]
+    pub fn assert_json_error(&self, code: i32, hint: &str) {
+        let document: Value = serde_json::from_str(&self.out).unwrap();
+        let message = document["error"]["message"].as_str().unwrap();
+        assert!(
+            message.contains(hint) && self.err.contains(message),
+            "{self:?}"
         );
+        self.assert_error_line(code, hint);
+    }
+
+    #[track_caller]
+    fn assert_error_line(&self, code: i32, hint: &str) {
+        assert_eq!(self.code, Some(code), "{}", self.err);
         assert!(
             self.err.contains(hint)
                 && self.err.lines().count() == 1

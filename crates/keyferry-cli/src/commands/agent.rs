@@ -3,7 +3,7 @@
 //! `keyferry agent sign-in` is an alias of `keyferry login agent`.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::commands::login::{self, LoginOptions, LoginService};
 use crate::context::CliContext;
@@ -95,13 +95,9 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
     }) {
         Ok(session) => print_session(&session, &base_url, options.json, streams),
         Err(error) => {
-            if options.json {
-                let runs = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResponse);
-                let json = serde_json::json!({ "url": base_url, "runs": runs, "signed_in": false, "why": error.message() });
-                // A failed write is ignored: the exit code carries the same result.
-                let _ = streams.stdout.write_line(&json.to_string());
-            }
-            streams.fail_with(&error)
+            let runs = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResponse);
+            let fields = json!({ "url": base_url, "runs": runs, "signed_in": false, "user": null, "teams": null, "why": error.message() });
+            streams.fail_with_fields(&error, fields)
         }
     }
 }
@@ -113,8 +109,8 @@ fn print_session(
     streams: &mut Streams<'_>,
 ) -> u8 {
     let written = if as_json {
-        let json = serde_json::json!({ "url": base_url, "runs": true, "signed_in": true, "user": session.user, "teams": session.teams });
-        streams.stdout.write_line(&json.to_string())
+        let fields = json!({ "url": base_url, "runs": true, "signed_in": true, "user": session.user, "teams": session.teams, "why": null });
+        streams.write_json(&fields)
     } else {
         let text = |value: &Value| {
             value

@@ -51,9 +51,7 @@ pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<
             })
         };
         let settings: Vec<Value> = rows.iter().map(setting).collect();
-        streams
-            .stdout
-            .write_line(&json!({ "file": file, "settings": settings }).to_string())
+        streams.write_json(&json!({ "file": file, "settings": settings }))
     } else {
         let mut table = Table::new(&["key", "value", "from"]);
         for Row {

@@ -91,7 +91,7 @@ pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<
         let check = |(name, state, what): &(String, CheckState, String)| json!({ "check": name, "state": state.label(), "what": what });
         let checks: Vec<_> = rows.iter().map(check).collect();
         let json = json!({ "version": env!("CARGO_PKG_VERSION"), "system": std::env::consts::OS, "ok": is_well, "checks": checks });
-        streams.stdout.write_line(&json.to_string())
+        streams.write_json(&json)
     } else {
         let mut table = Table::new(&["check", "state", "details"]);
         for (name, state, what) in rows {

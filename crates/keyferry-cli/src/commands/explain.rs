@@ -37,7 +37,7 @@ pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams
         Err(error) => return streams.fail_with(&error),
     };
     if options.json {
-        let written = streams.stdout.write_line(&document.to_string());
+        let written = streams.write_json(&document);
         return streams.finish_write(written);
     }
     let mut table = Table::new(&["property", "value"]);

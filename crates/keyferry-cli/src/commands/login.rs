@@ -85,11 +85,15 @@ pub fn run(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'
         saved,
     } = outcome;
     if options.json {
+        for field in ["base", "generation", "expires_at", "store", "user", "teams"] {
+            // Adds the field if this login has none.
+            let _ = &mut json[field];
+        }
         json["saved"] = saved
             .iter()
             .map(|(key, location)| ((*key).to_owned(), json!(location)))
             .collect();
-        let written = streams.stdout.write_line(&json.to_string());
+        let written = streams.write_json(&json);
         return streams.finish_write(written);
     }
     let mut lines = vec![vec![(Style::Good, sentence)]];

@@ -96,12 +96,10 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
         .filter(|key| *key != "masv.email")
         .collect();
     if options.json {
-        let mut object =
-            json!({ "forgotten": deleted.tokens, "still_configured": still_configured });
-        if deleted.unreadable {
-            object["unreadable"] = true.into();
-        }
-        let written = streams.stdout.write_line(&object.to_string());
+        let object = json!({
+            "forgotten": deleted.tokens, "still_configured": still_configured, "unreadable": deleted.unreadable,
+        });
+        let written = streams.write_json(&object);
         return streams.finish_write(written);
     }
     let service = options.service.map_or("all services", LogoutService::name);

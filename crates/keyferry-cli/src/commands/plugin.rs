@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::context::CliContext;
 use crate::exit_code::{EXIT_FAILED, EXIT_OK};
+use crate::json;
 use crate::progress::with_progress;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
@@ -52,6 +53,9 @@ enum PluginAction {
         /// with this option.
         #[arg(long, hide = true)]
         inside: bool,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -69,11 +73,14 @@ const FAULT_SEPARATOR: &str = " :: ";
 pub fn run(options: &PluginOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match &options.action {
         PluginAction::List { profile, json } => list(profile.as_deref(), *json, context, streams),
-        PluginAction::Check { file, inside: true } => check_in_this_process(file, streams),
+        PluginAction::Check {
+            file, inside: true, ..
+        } => check_in_this_process(file, streams),
         PluginAction::Check {
             file,
             inside: false,
-        } => check_in_child(file, streams),
+            json,
+        } => check_in_child(file, *json, streams),
     }
 }
 
@@ -88,19 +95,7 @@ fn list(
         Err(error) => return streams.fail_with(&error),
     };
     let written = if as_json {
-        let all: Vec<Value> = plugins
-            .instances
-            .iter()
-            .map(|instance| plugin_json(instance, &profile))
-            .collect();
-        let faults: Vec<_> = plugins
-            .faults
-            .iter()
-            .map(|plugin| plugin.error.message())
-            .collect();
-        streams
-            .stdout
-            .write_line(&json!({ "plugins": all, "left_out": faults }).to_string())
+        streams.write_json(&list_json(&plugins, &profile))
     } else {
         plugin_table(&plugins, &profile).write(&mut streams.stdout)
     };
@@ -157,6 +152,21 @@ fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {
     table
 }
 
+/// Returns the list for `--json`. `error` is the fault of the last plugin that cannot be used, which
+/// also decides the exit code.
+fn list_json(plugins: &Plugins, profile: &Profile) -> Value {
+    let all = plugins.instances.iter();
+    let faults = plugins.faults.iter().map(|plugin| plugin.error.message());
+    let mut fields = json!({
+        "plugins": all.map(|instance| plugin_json(instance, profile)).collect::<Vec<_>>(),
+        "left_out": faults.collect::<Vec<_>>(),
+    });
+    if let Some(plugin) = plugins.faults.last() {
+        fields["error"] = json::error(&plugin.error);
+    }
+    fields
+}
+
 fn plugin_json(instance: &Instance, profile: &Profile) -> Value {
     let plugin = instance.plugin();
     let setting = |declared: &keyferry::config::DeclaredSetting| {
@@ -166,7 +176,7 @@ fn plugin_json(instance: &Instance, profile: &Profile) -> Value {
         })
     };
     json!({
-        "name": plugin.name, "version": plugin.version, "file": plugin.path, "abi_minor": plugin.abi_minor, "routes": instance.patterns(),
+        "name": plugin.name, "version": plugin.version, "file": plugin.path.display().to_string(), "abi_minor": plugin.abi_minor, "routes": instance.patterns(),
         "is_source": instance.is_source(), "settings": plugin.settings.iter().map(setting).collect::<Vec<_>>(),
     })
 }
@@ -186,7 +196,7 @@ fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
     if passed { EXIT_OK } else { EXIT_FAILED }
 }
 
-fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
+fn check_in_child(file: &Path, as_json: bool, streams: &mut Streams<'_>) -> u8 {
     let program = match this_program() {
         Ok(program) => program,
         Err(error) => {
@@ -211,42 +221,50 @@ fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
         }
     };
     let report = CheckReport::parse(&String::from_utf8_lossy(&output), &ended);
-    let written = report.table.write(&mut streams.stdout);
-    match report.faults {
+    let written = if as_json {
+        streams.write_json(&report.to_json(file))
+    } else {
+        report.table().write(&mut streams.stdout)
+    };
+    match report.faults() {
         0 => streams.finish_write(written),
         faults => streams.fail(&format!(
-            "{} does not follow keyferry_plugin.h: {faults} of {} steps failed; see the table",
+            "{} does not follow keyferry_plugin.h: {faults} of {} steps failed; see the {}",
             file.display(),
-            report.steps
+            report.0.len(),
+            if as_json { "document" } else { "table" }
         )),
     }
 }
 
-/// The parsed output of a check, as a table.
-struct CheckReport {
-    table: Table,
-    steps: usize,
-    faults: usize,
+/// A step of a check.
+struct Step {
+    name: String,
+    /// Why the step failed. None if it passed.
+    fault: Option<String>,
 }
+
+/// The parsed output of a check.
+struct CheckReport(Vec<Step>);
 
 impl CheckReport {
     fn parse(output: &str, ended: &RunOutcome) -> Self {
-        let mut report = Self {
-            table: Table::new(&["", "step", "fault"]),
-            steps: 0,
-            faults: 0,
+        let mut steps = Vec::new();
+        let step = |name: &str, fault: Option<&str>| Step {
+            name: name.to_owned(),
+            fault: fault.map(str::to_owned),
         };
         let mut open = None;
         for line in output.lines() {
             match line.split_at_checked(2) {
-                Some(("? ", step)) => open = Some(step),
-                Some(("+ ", step)) => {
-                    report.add_step(true, step, "");
+                Some(("? ", name)) => open = Some(name),
+                Some(("+ ", name)) => {
+                    steps.push(step(name, None));
                     open = None;
                 }
                 Some(("- ", rest)) => {
-                    let (step, fault) = rest.split_once(FAULT_SEPARATOR).unwrap_or((rest, ""));
-                    report.add_step(false, step, fault);
+                    let (name, fault) = rest.split_once(FAULT_SEPARATOR).unwrap_or((rest, ""));
+                    steps.push(step(name, Some(fault)));
                     open = None;
                 }
                 _ => {}
@@ -262,26 +280,38 @@ impl CheckReport {
             RunOutcome::TimedOut => "it did not return within 2 minutes",
             RunOutcome::OutputTooLong => "it printed more than 256 KiB",
         };
-        if let Some(step) = open {
-            report.add_step(false, step, end_reason);
-        } else if report.steps == 0 {
-            report.add_step(false, "starts", end_reason);
+        if let Some(name) = open {
+            steps.push(step(name, Some(end_reason)));
+        } else if steps.is_empty() {
+            steps.push(step("starts", Some(end_reason)));
         }
-        report
+        Self(steps)
     }
 
-    fn add_step(&mut self, passed: bool, step: &str, fault: &str) {
-        self.steps += 1;
-        self.faults += usize::from(!passed);
-        let (style, mark) = if passed {
-            (Style::Plain, "ok")
-        } else {
-            (Style::Bad, "FAULT")
-        };
-        self.table.add_row([
-            (style, mark.to_owned()),
-            plain_cell(step),
-            plain_cell(fault),
-        ]);
+    fn faults(&self) -> usize {
+        self.0.iter().filter(|step| step.fault.is_some()).count()
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new(&["", "step", "fault"]);
+        for Step { name, fault } in &self.0 {
+            let (style, mark) = match fault {
+                None => (Style::Plain, "ok"),
+                Some(_) => (Style::Bad, "FAULT"),
+            };
+            table.add_row([
+                (style, mark.to_owned()),
+                plain_cell(name),
+                plain_cell(fault.as_deref().unwrap_or_default()),
+            ]);
+        }
+        table
+    }
+
+    fn to_json(&self, file: &Path) -> Value {
+        let step_json = |Step { name, fault }: &Step| json!({ "step": name, "ok": fault.is_none(), "fault": fault });
+        json!({
+            "file": file.display().to_string(), "ok": self.faults() == 0, "steps": self.0.iter().map(step_json).collect::<Vec<_>>(),
+        })
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::context::CliContext;
+use crate::json;
 use crate::progress::with_progress;
 use crate::resource_input::read_resource;
 use crate::streams::Streams;
@@ -114,7 +115,8 @@ fn render(
         session.token_for(&request)
     })?;
     if *json {
-        return Ok(format!("{}\n", token_json(&session, &token, &resource)));
+        let fields = token_json(&session, &token, &resource);
+        return Ok(json::document(&fields) + "\n");
     }
     let lines = token.headers().map(|(name, value)| match output_format {
         OutputFormat::Curl => format!("header = {}\n", curl_quote(&format!("{name}: {value}"))),

@@ -51,7 +51,7 @@ pub struct SandboxOptions {
 pub fn run(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> u8 {
     match serve(options, parent, streams) {
         Ok(()) => EXIT_OK,
-        Err(error) => streams.fail(error.message()),
+        Err(error) => streams.fail_with(&error),
     }
 }
 
@@ -182,12 +182,11 @@ impl SandboxInfo {
     /// parses, and then closes it.
     fn write(&self, as_json: bool, streams: &mut Streams<'_>) -> io::Result<()> {
         let is_terminal = streams.stdout.caps().is_terminal;
-        let output = if as_json {
-            format!("{}\n", self.json())
+        if as_json {
+            streams.write_json(&self.json())?;
         } else {
-            self.export_lines()
-        };
-        streams.stdout.write_text(&output)?;
+            streams.stdout.write_text(&self.export_lines())?;
+        }
         if !as_json && is_terminal {
             streams
                 .stdout

@@ -41,7 +41,7 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         let tokens: Value = tokens.iter().map(StoredToken::to_json).collect();
         let services: Value = services.iter().map(ServiceRow::to_json).collect();
         let all = json!({ "store": store, "protection": protection, "tokens": tokens, "services": services });
-        let written = streams.stdout.write_line(&all.to_string());
+        let written = streams.write_json(&all);
         return streams.finish_write(written);
     }
     let mut table = Table::new(&[

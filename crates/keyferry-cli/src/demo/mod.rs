@@ -38,13 +38,13 @@ pub struct DemoOptions {
 pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
     let report = match run_demo() {
         Ok(report) => report,
-        Err(error) => return streams.fail(error.message()),
+        Err(error) => return streams.fail_with(&error),
     };
-    let output = &mut streams.stdout;
     let written = if options.json {
-        output.write_line(&report.to_json().to_string())
+        streams.write_json(&report.to_json())
     } else {
-        output.write_styled_lines(&render::render(&report, output.caps()))
+        let lines = render::render(&report, streams.stdout.caps());
+        streams.stdout.write_styled_lines(&lines)
     };
     match written {
         // A closed pipe is not an error, as in `keyferry demo | head`.

@@ -199,7 +199,14 @@ fn each_form_has_the_same_object() {
             .collect();
         assert_eq!(
             names,
-            ["expires_at", "generation", "headers", "resource", "service"]
+            [
+                "expires_at",
+                "format",
+                "generation",
+                "headers",
+                "resource",
+                "service"
+            ]
         );
         assert!(
             object["headers"]["X-User-Token"]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keyferry::config::Environment;
 use keyferry_cli::commands::git;
 use keyferry_cli::context::CliContext;
+use keyferry_cli::json::JsonOutput;
 use keyferry_cli::streams::Streams;
 use keyferry_cli::terminal::{Output, TerminalCaps};
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
@@ -23,6 +24,7 @@ fn call_helper(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<
         stdout: Output::new(&mut out, TerminalCaps::PLAIN),
         stderr: Output::new(&mut err, TerminalCaps::PLAIN),
         detach_stdout: || Ok(()),
+        json: JsonOutput::Off,
     };
     // The quick program first, then the whole one with what that was left.
     let code = match git::fast_path(&[word.into()], &context, &mut streams) {
@@ -38,6 +40,7 @@ fn call_helper(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<
                 stdout: streams.stdout,
                 stderr: streams.stderr,
                 detach_stdout: || Ok(()),
+                json: JsonOutput::Off,
             };
             git::run(&[word.into()], &context, &mut streams)
         }

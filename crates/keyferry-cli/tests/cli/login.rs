@@ -347,6 +347,9 @@ fn logout_says_what_would_log_in_again() {
         &mut harness.program_without_secrets(KEYFERRY, &["logout", "masv", "--json"]),
         "",
     );
-    assert_eq!(output.out, "{\"forgotten\":0,\"still_configured\":[]}\n");
+    assert_eq!(
+        output.out,
+        "{\"format\":1,\"forgotten\":0,\"still_configured\":[],\"unreadable\":false}\n"
+    );
     assert_eq!(harness.keyferry(&["logout", "elsewhere"]).code, Some(2));
 }

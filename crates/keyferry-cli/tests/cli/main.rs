@@ -14,6 +14,7 @@ mod git;
 mod git_fetch;
 mod git_hostile;
 mod git_protocol;
+mod json;
 mod keyring;
 mod login;
 mod other_home;

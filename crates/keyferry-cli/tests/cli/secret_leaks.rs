@@ -11,6 +11,7 @@ use keyferry::config::Environment;
 use keyferry::log::{self, Level};
 use keyferry_cli::args;
 use keyferry_cli::context::CliContext;
+use keyferry_cli::json::JsonOutput;
 use keyferry_cli::streams::Streams;
 use keyferry_cli::terminal::{Output, TerminalCaps};
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as c};
@@ -177,6 +178,7 @@ fn run(environment: &Environment, temporary: &Path, case: &CommandCase) -> (Stri
         stdout: Output::new(&mut out, TerminalCaps::PLAIN),
         stderr: Output::new(&mut err, TerminalCaps::PLAIN),
         detach_stdout: || Ok(()),
+        json: JsonOutput::Off,
     };
     let words = case.words.iter().map(OsString::from).collect();
     let command = args::parse(words, &mut streams)

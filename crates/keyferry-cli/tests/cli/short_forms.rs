@@ -28,11 +28,17 @@ fn every_command_refuses_a_misspelt_short_form() {
             &["explain"],
             &["explain", "--json"],
         ] {
-            harness
-                .keyferry(&[words, &[*resource]].concat())
-                .assert_error(1, said);
             let mut command = harness.program(KEYFERRY, &[words, &["-"]].concat());
-            run_with_input(&mut command, &format!("{resource}\n")).assert_error(1, said);
+            for output in [
+                harness.keyferry(&[words, &[*resource]].concat()),
+                run_with_input(&mut command, &format!("{resource}\n")),
+            ] {
+                if words.contains(&"--json") {
+                    output.assert_json_error(1, said);
+                } else {
+                    output.assert_error(1, said);
+                }
+            }
         }
     }
     assert_eq!(harness.sandbox().count("requests"), 0);
