@@ -627,7 +627,7 @@ fn an_unknown_profile_is_not_configured_and_names_those_there_are() {
         (error.kind, error.message()),
         (
             ErrorKind::NotConfigured,
-            "there is no profile wrok; use one of default, work, or add a section [profile.NAME] to config.toml"
+            "there is no profile wrok; did you mean work? use one of default, work, or add a section [profile.NAME] to config.toml"
         )
     );
     assert!(

@@ -16,6 +16,7 @@ use super::profile::{self, Profile};
 use super::settings::{self, PROFILE_KEY, SETTINGS, SettingDefinition};
 use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::nearest::nearest_name;
 use crate::secret::Secret;
 
 /// The configuration of a session: the settings of all accounts.
@@ -223,9 +224,13 @@ impl Config {
             } else {
                 "of that name"
             };
-            let known = self.accounts().join(", ");
+            let accounts = self.accounts();
+            let names: Vec<_> = accounts.iter().map(String::as_str).collect();
+            let nearest = nearest_name(account, &names)
+                .map_or_else(String::new, |name| format!("did you mean {name}? "));
+            let known = names.join(", ");
             let message = format!(
-                "there is no profile {shown_name}; use one of {known}, or add a section [profile.NAME] to config.toml"
+                "there is no profile {shown_name}; {nearest}use one of {known}, or add a section [profile.NAME] to config.toml"
             );
             return Err(Error::new(ErrorKind::NotConfigured, message));
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::value::ValueFormat;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::nearest::nearest_name;
 
 /// The definition of a setting.
 pub struct SettingDefinition {
@@ -261,33 +262,10 @@ pub fn markdown_table() -> String {
     text + "| `profile.NAME.KEY` | | | Any key above except `profile`, for account NAME only. |\n"
 }
 
-/// Returns the most similar existing key, if there is a similar one.
+/// Returns the key that was probably meant: the most similar one, or one with the same last part.
 fn nearest(key: &str) -> Option<&'static str> {
-    let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
-    let nearest_key = SETTINGS
-        .iter()
-        .map(|field| (distance(key, field.key), field.key))
-        .min()?;
-    if nearest_key.0 <= 2.max(nearest_key.1.len() / 4) {
-        return Some(nearest_key.1);
-    }
-    SETTINGS
-        .iter()
-        .map(|field| field.key)
-        .find(|other| last(other) == key.rsplit('.').next().unwrap_or(key))
-}
-
-/// Returns the edit distance: the number of bytes to change, add or remove.
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.bytes().enumerate() {
-            let change = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.len()]
+    let last_part = |key: &str| key.rsplit('.').next().map(str::to_owned);
+    let keys: Vec<_> = SETTINGS.iter().map(|field| field.key).collect();
+    let same_last_part = || keys.iter().find(|other| last_part(other) == last_part(key));
+    nearest_name(key, &keys).or_else(|| same_last_part().copied())
 }

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
+use crate::model::nearest::nearest_name;
 use crate::model::resource::{self, DEFAULT_SERVICE, Resource};
 use crate::model::short_form;
 use crate::model::token::Token;
@@ -513,7 +514,7 @@ impl Accounts {
             .iter()
             .map(|bound| bound.service.name())
             .collect();
-        let nearest = short_form::nearest_name(name, &names)
+        let nearest = nearest_name(name, &names)
             .map(|nearest| format!("did you mean {nearest}:? "))
             .unwrap_or_default();
         Error::new(
@@ -535,9 +536,14 @@ impl Account {
         let may_be = self.faults.iter().find(|plugin| plugin.may_be(name));
         let found = may_be.or(self.faults.first());
         found.map(|plugin| plugin.error.clone()).unwrap_or_else(|| {
+            let services = self.services.iter().map(|bound| &bound.service);
+            let plugins = services.filter(|service| service.is_foreign());
+            let names: Vec<_> = plugins.map(|service| service.name()).collect();
+            let nearest = nearest_name(name, &names)
+                .map_or_else(String::new, |name| format!("did you mean {name}? "));
             Error::new(
                 ErrorKind::SecretSource,
-                format!("there is no plugin {name}; add its file to `plugins`"),
+                format!("there is no plugin {name}; {nearest}add its file to `plugins`"),
             )
         })
     }

@@ -4,6 +4,7 @@
 pub mod base_url;
 pub mod json;
 pub mod key;
+pub mod nearest;
 pub mod request;
 pub mod resource;
 pub mod short_form;

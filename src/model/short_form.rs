@@ -3,10 +3,9 @@
 //! The error quotes only words and IDs, never a query: it may contain a link's secret.
 
 use crate::error::{Error, ErrorKind};
+use crate::model::nearest::{nearest_name, typos};
 use crate::model::resource::{DEFAULT_SERVICE, split_query};
 
-/// The longest text that is compared with the short forms.
-const MAX_COMPARED_BYTES: usize = 128;
 /// The longest word that an error quotes.
 const MAX_WORD_BYTES: usize = 24;
 /// The placeholder of an ID in a short form.
@@ -80,16 +79,6 @@ pub fn unknown<'a>(
     Error::new(ErrorKind::InvalidResource, message)
 }
 
-/// Returns the name that was probably meant by a misspelt one.
-pub fn nearest_name<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
-    let meant = names
-        .iter()
-        .filter_map(|meant| Some((typos(name, meant, meant.len())?, *meant)));
-    meant
-        .min_by_key(|(typos, _)| *typos)
-        .map(|(_, meant)| meant)
-}
-
 fn nearest_form(path: &str, known: &[Form<'_>]) -> Option<String> {
     let meant = known
         .iter()
@@ -145,80 +134,9 @@ fn lacks_scheme(path: &str) -> bool {
     word.contains('.') || matches!(word, "http" | "https" | "api" | "v1")
 }
 
-/// Returns the number of typing mistakes in `text` if `meant` was meant. `None` if they are too many
-/// for `fixed_bytes`, the length of `meant` without its IDs.
-fn typos(text: &str, meant: &str, fixed_bytes: usize) -> Option<usize> {
-    if text.len() > MAX_COMPARED_BYTES {
-        return None;
-    }
-    let [text, meant] = [text, meant].map(str::to_ascii_lowercase);
-    let typos = edit_distance(text.as_bytes(), meant.as_bytes());
-    (typos <= ((fixed_bytes + 1) / 3).clamp(1, 3)).then_some(typos)
-}
-
-/// Returns the number of bytes that are missing, extra, wrong or swapped with their neighbour.
-fn edit_distance(left: &[u8], right: &[u8]) -> usize {
-    let mut before_last = Vec::new();
-    let mut last: Vec<usize> = (0..=right.len()).collect();
-    for (at, byte) in left.iter().enumerate() {
-        let mut row = vec![at + 1];
-        for (column, other) in right.iter().enumerate() {
-            let replaced = last[column] + usize::from(byte != other);
-            let mut cost = replaced.min(last[column + 1] + 1).min(row[column] + 1);
-            if at > 0 && column > 0 && *byte == right[column - 1] && left[at - 1] == *other {
-                cost = cost.min(before_last[column - 1] + 1);
-            }
-            row.push(cost);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[right.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_edit_is_a_missing_extra_wrong_or_swapped_byte() {
-        for (left, right, expected) in [
-            ("", "", 0),
-            ("user", "user", 0),
-            ("", "user", 4),
-            ("user", "", 4),
-            ("usr", "user", 1),
-            ("usser", "user", 1),
-            ("uxer", "user", 1),
-            ("uesr", "user", 1),
-            ("esur", "user", 2),
-            ("pacakges", "packages", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(
-                edit_distance(left.as_bytes(), right.as_bytes()),
-                expected,
-                "{left} {right}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_short_word_may_have_fewer_typing_mistakes() {
-        let names = ["masv", "agent", "fileverbs"];
-        for (name, meant) in [
-            ("MASV", Some("masv")),
-            ("msv", Some("masv")),
-            ("mxxv", None),
-            ("agetn", Some("agent")),
-            ("filevebr", Some("fileverbs")),
-            ("files", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest_name(name, &names), meant, "{name}");
-        }
-        let long = "masv".repeat(MAX_COMPARED_BYTES);
-        assert_eq!(nearest_name(&long, &[&long]), None);
-    }
 
     #[test]
     fn a_message_quotes_no_text_that_may_be_a_secret() {

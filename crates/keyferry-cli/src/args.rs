@@ -4,7 +4,8 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Command;
 use crate::commands::git::GitOptions;
@@ -57,16 +58,17 @@ pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Comm
     let takes_secrets = arguments
         .iter()
         .any(|argument| argument == "login" || argument == "sign-in");
-    let command_line = std::iter::once(OsString::from("keyferry")).chain(arguments);
-    let error = match CommandLine::try_parse_from(command_line) {
+    let error = match parse_words(arguments, help_width(streams)) {
         Ok(command_line) => return Ok(command_line.command),
         Err(error) => error,
     };
     if takes_secrets && error.use_stderr() {
         // clap's message would quote the unknown argument, which may be a password.
-        return Err(streams.fail_usage(
-            "invalid arguments; see the command's --help, and never pass a secret as an argument",
-        ));
+        let hint =
+            suggestion(&error).map_or_else(String::new, |word| format!("did you mean {word}? "));
+        return Err(streams.fail_usage(&format!(
+            "invalid arguments; {hint}see the command's --help, and never pass a secret as an argument"
+        )));
     }
     if error.use_stderr() {
         streams.write_usage_error(&one_line(&error.render().to_string()));
@@ -97,6 +99,40 @@ fn one_line(rendered: &str) -> String {
         message += line;
     }
     message
+}
+
+/// The widest line of a help text. Longer lines are hard to read.
+const MAX_HELP_WIDTH: usize = 100;
+
+/// Returns the width of help texts. If standard output is a pipe to a pager, the width is that of
+/// the terminal at standard error.
+fn help_width(streams: &Streams<'_>) -> usize {
+    let outputs = [streams.stdout.caps(), streams.stderr.caps()];
+    let terminal = outputs.into_iter().find(|caps| caps.is_terminal);
+    terminal.map_or(MAX_HELP_WIDTH, |caps| caps.width.min(MAX_HELP_WIDTH))
+}
+
+fn parse_words(words: Vec<OsString>, help_width: usize) -> Result<CommandLine, clap::Error> {
+    let mut definition = CommandLine::command().term_width(help_width);
+    let words = std::iter::once(OsString::from("keyferry")).chain(words);
+    let mut matches = definition.try_get_matches_from_mut(words)?;
+    CommandLine::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut definition))
+}
+
+/// Returns the option, value or command that was probably meant. It is one that keyferry has, so it
+/// contains nothing that the user typed.
+fn suggestion(error: &clap::Error) -> Option<&str> {
+    let kinds = [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+        ContextKind::SuggestedSubcommand,
+    ];
+    let found = kinds.iter().find_map(|kind| error.get(*kind))?;
+    match found {
+        ContextValue::String(word) => Some(word),
+        ContextValue::Strings(words) => words.first().map(String::as_str),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

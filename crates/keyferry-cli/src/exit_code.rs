@@ -17,4 +17,4 @@ pub const EXIT_CODES_HELP: &str = "Exit codes:
   1  failure; standard error says why and what to do
   2  invalid command line
   3  login or configuration required
-  4  temporary failure, such as no network, rate limiting or a timeout; retry later";
+  4  temporary failure, such as no network; retry later";

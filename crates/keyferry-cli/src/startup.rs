@@ -8,6 +8,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
@@ -31,15 +32,7 @@ pub fn run_program(
     keyferry::sys::signals::reset_sigchld();
     keyferry::sys::signals::survive_sigxfsz();
     let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
-    let detect_caps = |is_terminal| {
-        TerminalCaps::detect(is_terminal, sys::stdio::terminal_width(), &|name| {
-            env::var(name).ok()
-        })
-    };
-    let (stdout_caps, stderr_caps) = (
-        detect_caps(stdout.is_terminal()),
-        detect_caps(stderr.is_terminal()),
-    );
+    let (stdout_caps, stderr_caps) = (detect_caps(&stdout), detect_caps(&stderr));
     let context = CliContext {
         environment: process_environment(),
         temp_dir: env::temp_dir(),
@@ -69,6 +62,12 @@ pub fn run_program(
         &context,
         &mut streams,
     ))
+}
+
+fn detect_caps(stream: &(impl IsTerminal + AsRawFd)) -> TerminalCaps {
+    let variable = |name: &str| env::var(name).ok();
+    let width = sys::stdio::terminal_width(stream);
+    TerminalCaps::detect(stream.is_terminal(), width, &variable)
 }
 
 /// Logs warnings to standard error, for example that the store cannot be used.

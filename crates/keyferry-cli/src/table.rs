@@ -1,7 +1,8 @@
 //! A table that people can read at a terminal and programs can split at two or more spaces.
 //!
-//! Fields never contain two spaces in a row. They are never truncated, except by [`Table::fit`].
-//! Every character is assumed to be one column wide.
+//! At a terminal, fields wrap so that no line is wider than the terminal. In a pipe, each row is one
+//! line. Fields never contain two spaces in a row. They are never truncated, except by
+//! [`Table::fit`]. Every character is assumed to be one column wide.
 
 use std::io;
 
@@ -122,12 +123,71 @@ impl Table {
             .collect()
     }
 
+    /// Returns the lines with fields wrapped, so that no line is wider than `width`.
+    fn wrapped_lines(&self, width: usize) -> Vec<StyledLine> {
+        let widths = self.wrapped_widths(width);
+        let names = self.columns.iter().map(|column| column.name.to_owned());
+        let names = names.map(|name| (Style::Faint, name)).collect();
+        let rows = [&names].into_iter().chain(&self.rows);
+        rows.flat_map(|row| self.wrapped_row(row, &widths))
+            .collect()
+    }
+
+    /// Returns the widths of the columns, made narrower until the table fits: always the widest
+    /// column. The first column becomes narrower only if that is not enough, and no column becomes
+    /// narrower than its name as long as possible.
+    fn wrapped_widths(&self, width: usize) -> Vec<usize> {
+        let mut widths = self.widths();
+        let names = self.columns.iter().map(|column| column.name.len());
+        let limits: Vec<_> = names.map(|name| name.max(MIN_TRUNCATED_WIDTH)).collect();
+        let mut first_limits = limits.clone();
+        first_limits[..1].copy_from_slice(&widths[..1]);
+        let last_limits = vec![MIN_WRAPPED_WIDTH; widths.len()];
+        let gaps = COLUMN_GAP * widths.len().saturating_sub(1);
+        for limits in [first_limits, limits, last_limits] {
+            while widths.iter().sum::<usize>() + gaps > width {
+                let wide = (0..widths.len()).filter(|index| widths[*index] > limits[*index]);
+                let Some(widest) = wide.max_by_key(|index| widths[*index]) else {
+                    break;
+                };
+                widths[widest] -= 1;
+            }
+        }
+        widths
+    }
+
+    fn wrapped_row(&self, row: &[(Style, String)], widths: &[usize]) -> Vec<StyledLine> {
+        let fields: Vec<_> = row
+            .iter()
+            .zip(widths)
+            .map(|((_, text), width)| wrap(text, *width))
+            .collect();
+        let height = fields.iter().map(Vec::len).max().unwrap_or(0);
+        let line = |number: usize| {
+            let parts = row.iter().zip(&fields).map(|((style, _), field)| {
+                (*style, field.get(number).cloned().unwrap_or_default())
+            });
+            let mut line = self.line(&parts.collect::<Vec<_>>(), widths);
+            while line.last().is_some_and(|(_, text)| text.trim().is_empty()) {
+                line.pop();
+            }
+            line
+        };
+        (0..height).map(line).collect()
+    }
+
     /// Writes the table.
     ///
     /// # Errors
     /// Returns the errors of the stream.
     pub fn write(&self, output: &mut Output<'_>) -> io::Result<()> {
-        output.write_styled_lines(&self.lines())
+        let caps = output.caps();
+        let lines = if caps.is_terminal {
+            self.wrapped_lines(caps.width)
+        } else {
+            self.lines()
+        };
+        output.write_styled_lines(&lines)
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -169,6 +229,41 @@ impl Table {
 
 /// The minimum width to which fields are truncated.
 const MIN_TRUNCATED_WIDTH: usize = 8;
+/// The minimum width to which fields are wrapped.
+const MIN_WRAPPED_WIDTH: usize = 4;
+
+/// Splits a field into lines of at most `width` characters: between words, and within a word that is
+/// longer than a line.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let chars = |text: &str| text.chars().count();
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && chars(&line) + 1 + chars(word) > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        while chars(&line) > width {
+            let rest = line.split_off(break_position(&line, width));
+            lines.push(std::mem::replace(&mut line, rest));
+        }
+    }
+    lines.push(line);
+    lines
+}
+
+/// Returns where to break a word that is longer than `width`: after its last `/`, `.`, `,`, `-` or
+/// `_`, unless that would leave the line half empty.
+fn break_position(word: &str, width: usize) -> usize {
+    let end = word.char_indices().nth(width);
+    let end = end.map_or(word.len(), |(index, _)| index);
+    let separator = word[..end].rfind(['/', '.', ',', '-', '_']);
+    let after = separator.map(|index| index + 1);
+    after.filter(|index| *index > end / 2).unwrap_or(end)
+}
 
 /// Truncates a string in the middle if it is wider than `width`.
 fn truncate_middle(text: &str, width: usize, caps: TerminalCaps) -> String {
@@ -267,6 +362,62 @@ mod tests {
             let table = fitted(width, unicode);
             assert_eq!(lines(&table)[..2], [header, row], "{width}");
             assert!(table.width() <= width.max(19), "{width}");
+        }
+    }
+
+    #[test]
+    fn a_terminals_lines_are_never_wider_and_lose_no_text() {
+        let mut table = Table::new(&["key", "value", "from"]);
+        table.add_row(
+            [
+                "http.timeout_ms",
+                "30000",
+                "the file /home/someone/.config/keyferry/config.toml",
+            ]
+            .map(plain_cell),
+        );
+        table.add_row(["a", "a-very-long-value-without-blanks", "b"].map(plain_cell));
+        let text = |lines: Vec<StyledLine>| -> Vec<String> {
+            let line = |line: StyledLine| line.into_iter().map(|(_, part)| part).collect();
+            lines.into_iter().map(line).collect()
+        };
+        for width in [24, 40, 60, 80, 200] {
+            let lines = text(table.wrapped_lines(width));
+            let widest = lines.iter().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{width}: {lines:#?}");
+            assert!(lines.iter().all(|line| !line.ends_with(' ')), "{lines:#?}");
+            let characters = |lines: &[String]| {
+                let mut all: Vec<char> = lines.concat().replace(' ', "").chars().collect();
+                all.sort_unstable();
+                all
+            };
+            let unwrapped = text(table.lines());
+            assert_eq!(characters(&lines), characters(&unwrapped), "{width}");
+        }
+        assert_eq!(
+            text(table.wrapped_lines(60)),
+            [
+                "key              value                  from",
+                "http.timeout_ms  30000                  the file /home/",
+                "                                        someone/.config/",
+                "                                        keyferry/config.toml",
+                "a                a-very-long-value-     b",
+                "                 without-blanks",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_word_breaks_after_a_separator_or_at_the_end_of_the_line() {
+        for (text, width, lines) in [
+            ("one two", 7, &["one two"][..]),
+            ("one two", 6, &["one", "two"]),
+            ("/home/user", 8, &["/home/", "user"]),
+            ("x/abcdefghij", 6, &["x/abcd", "efghij"]),
+            ("a äöüäöü", 4, &["a", "äöüä", "öü"]),
+            ("", 4, &[""]),
+        ] {
+            assert_eq!(wrap(text, width), lines, "{text} {width}");
         }
     }
 }

@@ -10,12 +10,12 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Returns the width in columns of the terminal at standard output. None if standard output is not
-/// a terminal or the width is unknown.
-pub fn terminal_width() -> Option<usize> {
+/// Returns the width in columns of the terminal at a standard stream. None if the stream is not a
+/// terminal or the width is unknown.
+pub fn terminal_width(stream: &impl AsRawFd) -> Option<usize> {
     let mut size = MaybeUninit::<libc::winsize>::zeroed();
     // SAFETY: the pointer is valid for one `winsize`, and the call writes nothing else.
-    let failed = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) };
+    let failed = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCGWINSZ, size.as_mut_ptr()) };
     // SAFETY: a `winsize` consists of four integers, for which zero is a valid value.
     let size = unsafe { size.assume_init() };
     (failed == 0 && size.ws_col > 0).then_some(size.ws_col.into())

@@ -268,3 +268,32 @@ fn an_answer_that_nobody_can_get_is_no_success() {
     );
     assert_eq!((output.out.as_str(), output.err.as_str()), ("well\n", ""));
 }
+
+#[test]
+fn a_misspelt_word_is_answered_with_the_nearest_one() {
+    let harness = Harness::new();
+    for (words, meant) in [
+        (&["stauts"][..], "status"),
+        (&["plugin", "lsit"], "list"),
+        (&["header", "--acess", "read", "user"], "--access"),
+        (&["header", "--access", "raed", "user"], "read"),
+        (&["logout", "msav"], "masv"),
+        (&["login", "mavs"], "masv"),
+        (&["login", "masv", "--emial", "a@example.com"], "--email"),
+    ] {
+        let output = harness.keyferry(words);
+        assert!(
+            output.code == Some(2) && output.err.contains(meant),
+            "{words:?}: {output:?}"
+        );
+    }
+    let secret = harness.keyferry(&["login", "masv", "--emial", "canary"]);
+    assert!(!secret.err.contains("canary"), "{secret:?}");
+    harness.write_private_file(
+        "home/.config/keyferry/config.toml",
+        "[profile.client.masv]\nteam = \"t\"\n",
+    );
+    harness
+        .keyferry(&["header", "--profile", "cleint", "user"])
+        .assert_error(3, "did you mean client?");
+}

@@ -31,3 +31,4 @@ mod system_errors;
 mod terminal;
 mod terminal_injection;
 mod terminal_signals;
+mod terminal_width;

@@ -35,9 +35,19 @@ impl TerminalSession {
         Self::start_then(command, |_| {})
     }
 
+    /// Starts a program at a terminal with this many columns.
+    pub(crate) fn start_at_width(command: &mut Command, columns: u16) -> Self {
+        Self::start_sized(command, columns, |_| {})
+    }
+
     /// Starts a program. `prepare` may change what the program inherits.
     pub(crate) fn start_then(command: &mut Command, prepare: impl Fn(&mut Command)) -> Self {
+        Self::start_sized(command, 0, prepare)
+    }
+
+    fn start_sized(command: &mut Command, columns: u16, prepare: impl Fn(&mut Command)) -> Self {
         let (ours, theirs) = open_terminal();
+        set_columns(&ours, columns);
         prepare(reset_signals(command));
         let first_mode = mode_of(&get_attributes(&ours));
         let end = || theirs.try_clone().unwrap();
@@ -151,6 +161,19 @@ fn open_terminal() -> (File, OwnedFd) {
         .open(name.to_str().unwrap())
         .unwrap();
     (ours.into(), theirs.into())
+}
+
+/// Sets the width of a terminal. 0 means unknown.
+fn set_columns(terminal: &File, columns: u16) {
+    let size = libc::winsize {
+        ws_row: 0,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the descriptor is open, and the call only reads the structure.
+    let failed = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+    assert_eq!(failed, 0);
 }
 
 fn get_attributes(terminal: &File) -> libc::termios {

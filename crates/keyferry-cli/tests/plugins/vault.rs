@@ -172,8 +172,18 @@ fn what_the_vault_does_not_give_is_named_without_a_secret() {
         .unwrap_err();
     assert!(
         other.kind == ErrorKind::SecretSource
-            && other.message().contains("there is no plugin nobody"),
+            && other.message().contains("there is no plugin nobody; add"),
         "{other}"
+    );
+    let misspelt = vault
+        .open("masv.api_key = { plugin = ['valut', 'x'] }\n")
+        .token("user")
+        .unwrap_err();
+    assert!(
+        misspelt
+            .message()
+            .contains("there is no plugin valut; did you mean vault? "),
+        "{misspelt}"
     );
 }
 
