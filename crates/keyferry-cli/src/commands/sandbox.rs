@@ -24,8 +24,8 @@ const ALTERNATIVE_PREFIX: &str = "# ";
 /// The options of `keyferry sandbox`.
 #[derive(Args, Default)]
 pub struct SandboxOptions {
-    /// Use three consecutive ports, starting at this one, for MASV, MASV Agent and FileVerbs [default: free ports]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65533))]
+    /// Use four consecutive ports, starting at this one, for MASV, MASV Agent, FileVerbs and the storage [default: free ports]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65532))]
     pub port_base: Option<u16>,
     /// Port of MASV; 0 selects a free port
     #[arg(long, value_name = "PORT")]
@@ -36,6 +36,9 @@ pub struct SandboxOptions {
     /// Port of FileVerbs; 0 selects a free port
     #[arg(long, value_name = "PORT")]
     pub fileverbs_port: Option<u16>,
+    /// Port of the object storage behind MASV; 0 selects a free port
+    #[arg(long, value_name = "PORT")]
+    pub storage_port: Option<u16>,
     /// Serve https with a temporary certificate
     ///
     /// The path of its CA certificate is printed as `KEYFERRY_HTTP_CA_FILE`. The file is deleted
@@ -85,6 +88,7 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
         masv_port,
         agent_port,
         fileverbs_port,
+        storage_port,
         tls,
         json: _,
     } = options;
@@ -98,6 +102,7 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
         masv_port: port(masv_port, 0),
         agent_port: port(agent_port, 1),
         fileverbs_port: port(fileverbs_port, 2),
+        storage_port: port(storage_port, 3),
         tls: *tls,
         clock: defaults.clock,
     });
