@@ -1,6 +1,6 @@
 //! A private temporary directory that is removed when it is dropped.
 //!
-//! Don't write secrets to it: if the process is killed, the directory remains.
+//! Don't write the user's secrets to it: if the process is killed, the directory remains.
 
 use std::fs;
 use std::io::{self, Write};
@@ -49,6 +49,11 @@ impl TempDir {
         Ok(Self(path))
     }
 
+    /// Returns the path of the directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Writes a new file with mode 0600 into the directory.
     ///
     /// # Errors
@@ -73,8 +78,8 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // If this fails, the directory remains. It contains only the certificate that the sandbox
-        // wrote, which is not secret.
+        // If this fails, the directory remains. It contains only the sandbox's certificate and
+        // store. The tokens in the store are useless once the sandbox has ended.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

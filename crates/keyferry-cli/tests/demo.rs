@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use keyferry_sandbox::credentials as c;
@@ -292,6 +293,16 @@ fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
         .status,
         200
     );
+    // The storage has another origin than MASV.
+    let json = http::get(
+        &running.variable("KEYFERRY_MASV_URL"),
+        "/sandbox/storage",
+        &[],
+    )
+    .json();
+    let storage = json["url"].as_str().unwrap();
+    assert_ne!(storage, running.variable("KEYFERRY_MASV_URL"));
+    assert_eq!(http::get(storage, "/sandbox/storage", &[]).json(), json);
     assert_eq!(
         http::get(
             &running.variable("KEYFERRY_AGENT_URL"),
@@ -362,6 +373,39 @@ fn the_sandbox_tells_programs_in_json_and_takes_ports() {
         text(&taken.stderr)
     );
     assert_eq!(running.stop(libc::SIGINT).0, Some(0));
+    harness.assert_untouched();
+}
+
+#[test]
+fn one_login_serves_every_program_of_a_shell_and_the_own_store_stays_as_it_is() {
+    let harness = new_harness();
+    let running = RunningSandbox::start(&harness, &["sandbox"]);
+    let store = running.variable("KEYFERRY_STORE");
+    let directory = Path::new(store.strip_prefix("file:").unwrap()).parent();
+    assert!(
+        directory.unwrap().starts_with(harness.path("tmp")),
+        "{store}"
+    );
+    let script = r#"eval "$2"; printf '%s\n' "$KEYFERRY_MASV_PASSWORD" | "$1" login masv || exit
+        unset KEYFERRY_MASV_PASSWORD; "$1" header user && "$1" status"#;
+    let mut shell = harness.isolated_program("sh", &["-c", script, "sh", KEYFERRY]);
+    let shell = shell
+        .arg(&running.printed)
+        .env_remove("KEYFERRY_STORE")
+        .output()
+        .unwrap();
+    assert_eq!(shell.status.code(), Some(0), "{}", text(&shell.stderr));
+    let printed = text(&shell.stdout);
+    assert!(printed.contains("X-User-Token: "), "{printed}");
+    let row = printed.lines().find(|line| line.starts_with("masv "));
+    assert!(!row.unwrap().contains("no token"), "{printed}");
+    let counts = http::get(
+        &running.variable("KEYFERRY_MASV_URL"),
+        "/sandbox/counts",
+        &[],
+    );
+    assert_eq!(counts.json()["login"], 1);
+    assert_eq!(running.stop(libc::SIGTERM).0, Some(0));
     harness.assert_untouched();
 }
 

@@ -12,6 +12,9 @@ use crate::faults::{BodyKind, FaultAction};
 use crate::response::{Content, Response};
 use crate::service::Service;
 
+/// The media type of a file.
+const OBJECT_TYPE: &str = "application/octet-stream";
+
 /// How the server ends a request.
 pub(crate) enum Outcome {
     Response(WireResponse),
@@ -114,6 +117,22 @@ fn alter(action: &FaultAction, response: Response) -> WireResponse {
             map_document(response, |document| replace_tokens(document, value)),
             Body::whole,
         ),
+        _ => whole_response(response),
+    }
+}
+
+/// Returns the complete response. A file is not copied.
+fn whole_response(response: Response) -> WireResponse {
+    match response.content {
+        Content::Object(pieces) => {
+            let mut headers = response.headers;
+            headers.push(("content-type", OBJECT_TYPE.to_owned()));
+            WireResponse {
+                status: response.status,
+                headers,
+                body: Body::Pieces(pieces.into()),
+            }
+        }
         _ => wire_response(response, Body::whole),
     }
 }
@@ -131,6 +150,7 @@ fn wire_response(response: Response, make_body: impl FnOnce(Vec<u8>) -> Body) ->
             document.to_string().into_bytes(),
         ),
         Content::Text { media_type, text } => (media_type, text.into_bytes()),
+        Content::Object(pieces) => (OBJECT_TYPE, pieces.concat()),
     };
     if !media_type.is_empty() {
         headers.push(("content-type", media_type.to_owned()));
@@ -145,7 +165,7 @@ fn wire_response(response: Response, make_body: impl FnOnce(Vec<u8>) -> Body) ->
 fn map_document(mut response: Response, change: impl FnOnce(Value) -> Value) -> Response {
     let document = match response.content {
         Content::Json(document) => document,
-        Content::Empty | Content::Text { .. } => Value::Null,
+        Content::Empty | Content::Text { .. } | Content::Object(_) => Value::Null,
     };
     response.content = Content::Json(change(document));
     response

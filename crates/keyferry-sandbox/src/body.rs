@@ -2,6 +2,7 @@
 //!
 //! Endless and huge bodies are generated in chunks and never held in memory as a whole.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -20,6 +21,8 @@ const FLUSH_DELAY: Duration = Duration::from_millis(2);
 pub(crate) enum Body {
     /// A complete body, sent at once.
     Whole(Option<Bytes>),
+    /// A complete body in several pieces, sent one after the other.
+    Pieces(VecDeque<Bytes>),
     /// The first half of a body, with the `Content-Length` of the whole body. Then the connection
     /// breaks.
     Half {
@@ -107,6 +110,7 @@ impl HttpBody for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollFrame {
         match self.get_mut() {
             Body::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), data_frame),
+            Body::Pieces(pieces) => pieces.pop_front().map_or(Poll::Ready(None), data_frame),
             Body::Half {
                 first_half, delay, ..
             } => poll_half(first_half, delay, cx),
@@ -130,6 +134,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Body::Pieces(pieces) => pieces.is_empty(),
             _ => false,
         }
     }
@@ -138,6 +143,9 @@ impl HttpBody for Body {
         match self {
             Body::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Body::Pieces(pieces) => {
+                SizeHint::with_exact(pieces.iter().map(|bytes| bytes.len() as u64).sum())
             }
             Body::Half { total, .. } | Body::Huge { total, .. } => SizeHint::with_exact(*total),
             Body::Drip { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),

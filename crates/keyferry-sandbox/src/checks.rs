@@ -5,6 +5,7 @@
 
 use serde_json::json;
 
+use crate::receive::BODY_LIMIT_BYTES;
 use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::service::Service;
@@ -13,6 +14,19 @@ use crate::state::SandboxState;
 
 /// The name and value of a request's credential header, or `None` if it has none.
 pub(crate) type CredentialHeader = Option<(&'static str, String)>;
+
+/// Refuses a body that is larger than the limit.
+pub(crate) fn require_small_body(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<(), Response> {
+    if !request.is_too_large {
+        return Ok(());
+    }
+    state.count("body_too_large");
+    let message = format!("the body is larger than {} MiB", BODY_LIMIT_BYTES >> 20);
+    Err(Response::service_error(request.service, 413, &message))
+}
 
 /// Returns the credential header of a request. Refuses a request that has
 /// - more than one credential header, or one that the service doesn't accept;

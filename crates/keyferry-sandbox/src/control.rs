@@ -47,6 +47,7 @@ fn control_route(
                 shared.with(|state| state.requests.iter().map(request_json).collect::<Value>());
             Ok(Response::ok(requests))
         }
+        ("GET", "storage") => Ok(Response::ok(shared.with(|state| state.storage.to_json()))),
         ("POST", "reset") => reset(shared, &document, now_ms),
         ("POST", "clock") => move_clock(shared, &document),
         ("GET", "clock") => Ok(Response::ok(json!({"now_unix_ms": now_ms}))),

@@ -5,7 +5,7 @@ use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::service::Service;
 use crate::state::{SandboxState, Shared};
-use crate::{agent, fileverbs, masv};
+use crate::{agent, fileverbs, masv, storage};
 
 /// Counts a request that arrived and returns the fault that applies to it, if any.
 pub(crate) fn receive(shared: &Shared, request: &SandboxRequest) -> Option<Fault> {
@@ -23,6 +23,7 @@ pub(crate) fn handle(shared: &Shared, request: &SandboxRequest) -> Response {
         Service::Masv => masv::routes::handle(state, request),
         Service::Agent => agent::routes::handle(state, request),
         Service::FileVerbs => fileverbs::routes::handle(state, request),
+        Service::Storage => storage::routes::handle(state, request),
     })
 }
 
@@ -33,6 +34,7 @@ fn count_arrival(state: &mut SandboxState, request: &SandboxRequest) {
         Service::Masv => masv::routes::counter(request),
         Service::Agent => agent::routes::counter(request),
         Service::FileVerbs => fileverbs::routes::counter(request, &state.settings),
+        Service::Storage => storage::routes::counter(request),
     };
     if let Some(counter) = counter {
         state.count(counter);

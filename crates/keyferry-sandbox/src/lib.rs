@@ -1,6 +1,7 @@
-//! Offline stand-ins for MASV cloud, the MASV Agent and FileVerbs, for tests and demos.
+//! Offline stand-ins for MASV cloud, its object storage, the MASV Agent and FileVerbs, for tests and
+//! demos.
 //!
-//! A [`Sandbox`] serves all three services on loopback and checks every request strictly, so that a
+//! A [`Sandbox`] serves them on loopback, each on its own port, and checks every request strictly, so that a
 //! client's mistake fails its test. It uses no network but loopback and writes nothing to disk. All
 //! its data is made up; see [`credentials`]. The crate depends on no other crate of the workspace,
 //! so it can't repeat a mistake of the library and thereby hide it.
@@ -20,6 +21,7 @@
 mod agent;
 mod apply_fault;
 mod body;
+mod budget;
 mod checks;
 mod clock;
 mod connection;
@@ -32,6 +34,7 @@ mod fileverbs;
 mod jwt;
 mod masv;
 mod options;
+mod receive;
 mod request;
 mod response;
 mod sandbox;
@@ -39,6 +42,7 @@ mod server;
 mod service;
 mod settings;
 mod state;
+mod storage;
 mod tls;
 mod tokens;
 

@@ -11,7 +11,9 @@ pub struct Options {
     pub agent_port: u16,
     /// Port of FileVerbs; 0 means any free port.
     pub fileverbs_port: u16,
-    /// Serves all three over TLS, with a certificate issued by the CA that
+    /// Port of the object storage behind MASV; 0 means any free port.
+    pub storage_port: u16,
+    /// Serves all of them over TLS, with a certificate issued by the CA that
     /// [`Sandbox::ca_pem`](crate::Sandbox::ca_pem) returns.
     pub tls: bool,
     /// The clock for token expiry and `Date` headers.
@@ -24,6 +26,7 @@ impl Default for Options {
             masv_port: 0,
             agent_port: 0,
             fileverbs_port: 0,
+            storage_port: 0,
             tls: false,
             clock: Clock::real(),
         }

@@ -1,11 +1,14 @@
 //! A request as the services see it: read completely, with its credential headers identified.
 
-use http_body_util::{BodyExt, Limited};
-use hyper::Request;
-use hyper::body::{Bytes, Incoming};
+use std::sync::Arc;
+
+use hyper::body::Bytes;
 use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
 use serde_json::Value;
 
+use crate::budget::Reservation;
+use crate::receive::ReceivedBody;
 use crate::service::Service;
 
 /// A request that arrived, recorded with the names of its headers but not their values.
@@ -33,9 +36,6 @@ pub(crate) const CREDENTIAL_HEADERS: [&str; 6] = [
     "Authorization",
 ];
 
-/// Maximum size of a request body: 16 MiB.
-const BODY_LIMIT_BYTES: usize = 16 << 20;
-
 /// A request to one of the services.
 pub(crate) struct SandboxRequest {
     pub(crate) service: Service,
@@ -43,33 +43,33 @@ pub(crate) struct SandboxRequest {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
+    /// The body. Empty if the body is too large.
     pub(crate) body: Bytes,
+    /// The part of the storage's budget that the body uses.
+    pub(crate) reservation: Arc<Reservation>,
+    pub(crate) is_too_large: bool,
     /// The virtual time at which the service handles the request, after any latency.
     pub(crate) now_ms: i64,
 }
 
 impl SandboxRequest {
-    /// Reads the request with its body. Returns `None` if the client disconnects or sends more than
-    /// [`BODY_LIMIT_BYTES`].
-    pub(crate) async fn read(
-        service: Service,
-        request: Request<Incoming>,
-    ) -> Option<SandboxRequest> {
-        let (head, body) = request.into_parts();
-        let body = Limited::new(body, BODY_LIMIT_BYTES)
-            .collect()
-            .await
-            .ok()?
-            .to_bytes();
-        Some(SandboxRequest {
+    pub(crate) fn new(service: Service, head: Parts, body: ReceivedBody) -> SandboxRequest {
+        let ReceivedBody {
+            bytes,
+            reservation,
+            is_too_large,
+        } = body;
+        SandboxRequest {
             service,
             method: head.method.as_str().to_owned(),
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             headers: head.headers,
-            body,
+            body: bytes,
+            reservation,
+            is_too_large,
             now_ms: 0,
-        })
+        }
     }
 
     /// Returns the segments of the path.

@@ -1,7 +1,9 @@
-//! A service's response before a fault is applied: status, headers, and a JSON or text body.
+//! A service's response before a fault is applied: status, headers, and a body that is JSON, text or
+//! a file.
 //!
 //! Error bodies have the format that each service documents.
 
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use crate::service::Service;
@@ -24,6 +26,8 @@ pub(crate) enum Content {
         media_type: &'static str,
         text: String,
     },
+    /// A file, in several pieces.
+    Object(Vec<Bytes>),
 }
 
 impl Response {
@@ -52,6 +56,15 @@ impl Response {
             status,
             headers: Vec::new(),
             content: Content::Text { media_type, text },
+        }
+    }
+
+    /// Returns a file of the storage.
+    pub(crate) fn object(status: u16, pieces: Vec<Bytes>) -> Response {
+        Response {
+            status,
+            headers: Vec::new(),
+            content: Content::Object(pieces),
         }
     }
 
@@ -84,12 +97,21 @@ impl Response {
         Response::json(status, json!({"message": message}))
     }
 
+    /// Returns an error in S3's format. `message` must not contain markup.
+    pub(crate) fn storage_error(status: u16, code: &str, message: &str) -> Response {
+        let document = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        );
+        Response::text(status, "application/xml", document)
+    }
+
     /// Returns an error in a service's own format. For the agent it has the code [`AGENT_ERROR`].
     pub(crate) fn service_error(service: Service, status: u16, message: &str) -> Response {
         match service {
             Service::Masv => Response::masv_error(status, message),
             Service::Agent => Response::agent_error(status, AGENT_ERROR, message),
             Service::FileVerbs => Response::fileverbs_message(status, message),
+            Service::Storage => Response::storage_error(status, "InvalidRequest", message),
         }
     }
 

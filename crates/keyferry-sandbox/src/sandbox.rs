@@ -20,16 +20,15 @@ use crate::state::{SandboxState, Shared};
 use crate::tls::{self, TlsSetup};
 use crate::tokens::GrantKind;
 
-/// The three running services. Dropping this stops them and closes every connection at once.
+/// The running services. Dropping this stops them and closes every connection at once.
 pub struct Sandbox {
     shared: Arc<Shared>,
     server: Server,
-    urls: [String; 3],
     ca_pem: Option<String>,
 }
 
 impl Sandbox {
-    /// Binds the three listeners and serves them on one thread.
+    /// Binds the listeners and serves them on one thread.
     ///
     /// # Errors
     ///
@@ -40,6 +39,7 @@ impl Sandbox {
             masv_port,
             agent_port,
             fileverbs_port,
+            storage_port,
             tls,
             clock,
         } = options;
@@ -54,32 +54,33 @@ impl Sandbox {
             (None, None, None)
         };
         let shared = Arc::new(Shared::new(clock, certificates)?);
-        let server = Server::start(&shared, [masv_port, agent_port, fileverbs_port], acceptor)?;
-        let scheme = if tls { "https" } else { "http" };
-        let urls = server
-            .ports
-            .map(|port| format!("{scheme}://127.0.0.1:{port}"));
+        let ports = [masv_port, agent_port, fileverbs_port, storage_port];
+        let server = Server::start(&shared, ports, acceptor)?;
         Ok(Sandbox {
             shared,
             server,
-            urls,
             ca_pem,
         })
     }
 
     /// Returns the base URL of MASV cloud, without a version and without a trailing slash.
     pub fn masv_url(&self) -> &str {
-        &self.urls[0]
+        &self.server.urls[0]
     }
 
     /// Returns the base URL of the MASV Agent.
     pub fn agent_url(&self) -> &str {
-        &self.urls[1]
+        &self.server.urls[1]
     }
 
     /// Returns the base URL of FileVerbs.
     pub fn fileverbs_url(&self) -> &str {
-        &self.urls[2]
+        &self.server.urls[2]
+    }
+
+    /// Returns the base URL of the object storage behind MASV, which is another origin than MASV.
+    pub fn storage_url(&self) -> &str {
+        &self.server.urls[3]
     }
 
     /// Returns the certificate of the throw-away CA if TLS is on.
@@ -210,7 +211,7 @@ impl Sandbox {
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Sandbox(ports {:?})", self.server.ports)
+        write!(out, "Sandbox({:?})", self.server.urls)
     }
 }
 

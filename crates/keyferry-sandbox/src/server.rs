@@ -1,4 +1,4 @@
-//! The server's thread: it accepts connections on the three listeners and passes each request
+//! The server's thread: it accepts connections on the listeners and passes each request
 //! through the sandbox.
 
 use std::future::pending;
@@ -26,6 +26,7 @@ use crate::connection::{Connection, ConnectionFault, Stream};
 use crate::control;
 use crate::dispatch;
 use crate::faults::{Fault, FaultAction};
+use crate::receive;
 use crate::request::SandboxRequest;
 use crate::service::Service;
 use crate::state::Shared;
@@ -35,7 +36,8 @@ const BACKLOG: u32 = 4096;
 
 /// The server's thread. Dropping this ends the thread and every connection.
 pub(crate) struct Server {
-    pub(crate) ports: [u16; 3],
+    /// The base URL of each service, in the order of [`Service::ALL`].
+    pub(crate) urls: [String; 4],
     stop: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,13 +45,12 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(
         shared: &Arc<Shared>,
-        ports: [u16; 3],
+        ports: [u16; 4],
         tls: Option<TlsAcceptor>,
     ) -> io::Result<Server> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let mut bound = [0; 3];
-        let services = [Service::Masv, Service::Agent, Service::FileVerbs];
-        for ((service, port), slot) in services.into_iter().zip(ports).zip(&mut bound) {
+        let mut bound = [0; 4];
+        for ((service, port), slot) in Service::ALL.into_iter().zip(ports).zip(&mut bound) {
             let listener = listen(&runtime, port)?;
             *slot = listener.local_addr()?.port();
             runtime.spawn(accept_connections(
@@ -59,6 +60,9 @@ impl Server {
                 tls.clone(),
             ));
         }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let urls = bound.map(|port| format!("{scheme}://127.0.0.1:{port}"));
+        shared.with(|state| state.storage.set_base_url(&urls[3]));
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         // The runtime is dropped when the thread ends. That closes every connection, hung ones too.
@@ -67,7 +71,7 @@ impl Server {
             .name("keyferry-sandbox".to_owned())
             .spawn(serve_until_stopped)?;
         Ok(Server {
-            ports: bound,
+            urls,
             stop,
             thread: Some(thread),
         })
@@ -157,9 +161,11 @@ async fn serve_request(
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
     let broken_connection = || io::Error::other("the sandbox closes the connection on purpose");
-    let mut request = SandboxRequest::read(service, request)
+    let (head, body) = request.into_parts();
+    let body = receive::read_body(service, &shared.budget, body)
         .await
         .ok_or_else(broken_connection)?;
+    let mut request = SandboxRequest::new(service, head, body);
     if let Some(response) = control::handle(&shared, &request) {
         let Outcome::Response(wire_response) =
             apply_fault::apply(service, &FaultAction::Nothing, || response)

@@ -1,6 +1,6 @@
-//! The three services that the sandbox provides.
+//! The services that the sandbox provides.
 
-/// One of the three services.
+/// A service of the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// MASV cloud.
@@ -9,23 +9,32 @@ pub enum Service {
     Agent,
     /// FileVerbs.
     FileVerbs,
+    /// The object storage behind MASV.
+    Storage,
 }
 
 impl Service {
-    /// Returns `masv`, `agent` or `fileverbs`.
+    pub(crate) const ALL: [Service; 4] = [
+        Service::Masv,
+        Service::Agent,
+        Service::FileVerbs,
+        Service::Storage,
+    ];
+
+    /// Returns `masv`, `agent`, `fileverbs` or `storage`.
     pub fn name(self) -> &'static str {
         match self {
             Service::Masv => "masv",
             Service::Agent => "agent",
             Service::FileVerbs => "fileverbs",
+            Service::Storage => "storage",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Result<Service, String> {
-        let service = [Service::Masv, Service::Agent, Service::FileVerbs]
-            .into_iter()
-            .find(|one| one.name() == name);
-        service
-            .ok_or_else(|| format!("no service is called '{name}'; use masv, agent or fileverbs"))
+        let service = Service::ALL.into_iter().find(|one| one.name() == name);
+        service.ok_or_else(|| {
+            format!("no service is called '{name}'; use masv, agent, fileverbs or storage")
+        })
     }
 }

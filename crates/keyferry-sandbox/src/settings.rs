@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) refresh_rotates: bool,
     pub(crate) refresh_refusal_status: u16,
     pub(crate) fileverbs_refusal_status: u16,
+    pub(crate) min_chunk_size: u64,
+    pub(crate) plain_upload_id: bool,
 }
 
 /// What the caller must do after [`Settings::set`], for behaviours that [`Settings`] doesn't store.
@@ -56,6 +58,8 @@ pub(crate) enum SettingChange {
     Opaque(BTreeSet<GrantKind>),
     NoExpiry(BTreeSet<GrantKind>),
     Certificate(String),
+    /// The limit of the storage, in bytes.
+    Storage(u64),
 }
 
 impl Settings {
@@ -83,6 +87,8 @@ impl Settings {
             refresh_rotates: true,
             refresh_refusal_status: 400,
             fileverbs_refusal_status: 400,
+            min_chunk_size: 5 << 20,
+            plain_upload_id: true,
         }
     }
 
@@ -111,12 +117,15 @@ impl Settings {
             "refresh_rotates" => self.refresh_rotates = bool_value(key, value)?,
             "refresh_refusal_status" => self.refresh_refusal_status = status_value(key, value)?,
             "fileverbs_refusal_status" => self.fileverbs_refusal_status = status_value(key, value)?,
+            "min_chunk_size" => self.min_chunk_size = bytes_value(key, value)?,
+            "plain_upload_id" => self.plain_upload_id = bool_value(key, value)?,
             "packages" => return Ok(SettingChange::Packages(count_value(key, value)?)),
             "inbox" => return Ok(SettingChange::Inbox(count_value(key, value)?)),
             "agent_signed_in" => return Ok(SettingChange::AgentSignedIn(bool_value(key, value)?)),
             "opaque" => return Ok(SettingChange::Opaque(token_kinds(key, value)?)),
             "no_exp" => return Ok(SettingChange::NoExpiry(token_kinds(key, value)?)),
             "certificate" => return Ok(SettingChange::Certificate(text_value(key, value)?)),
+            "storage_limit_bytes" => return Ok(SettingChange::Storage(bytes_value(key, value)?)),
             _ => return Err(format!("the sandbox has no behaviour '{key}'")),
         }
         Ok(SettingChange::None)
@@ -134,6 +143,12 @@ fn count_value(key: &str, value: &Value) -> Result<usize, String> {
     number
         .and_then(|number| usize::try_from(number).ok())
         .ok_or_else(|| format!("'{key}' must be a number from 0 to 1000000"))
+}
+
+fn bytes_value(key: &str, value: &Value) -> Result<u64, String> {
+    value
+        .as_u64()
+        .ok_or_else(|| format!("'{key}' must be a number of bytes"))
 }
 
 fn text_value(key: &str, value: &Value) -> Result<String, String> {

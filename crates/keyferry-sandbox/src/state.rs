@@ -10,12 +10,14 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
 use crate::agent::data::AgentData;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::fileverbs::data::FileVerbsData;
 use crate::masv::data::MasvData;
 use crate::request::{RecordedRequest, SandboxRequest};
 use crate::settings::{SettingChange, Settings};
+use crate::storage::data::StorageData;
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
 
@@ -26,6 +28,8 @@ const RECORDED_REQUEST_LIMIT: usize = 2_000;
 /// The state and the clock, shared by the server's thread and the test's thread.
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
+    /// The budget of the storage, which the server uses before it has read a request.
+    pub(crate) budget: Arc<Budget>,
     state: Mutex<SandboxState>,
     changed: Condvar,
 }
@@ -40,6 +44,7 @@ pub(crate) struct SandboxState {
     pub(crate) masv: MasvData,
     pub(crate) agent: AgentData,
     pub(crate) fileverbs: FileVerbsData,
+    pub(crate) storage: StorageData,
     certificates: Option<Arc<Certificates>>,
 }
 
@@ -47,6 +52,7 @@ impl SandboxState {
     pub(crate) fn new(
         now_ms: i64,
         certificates: Option<Arc<Certificates>>,
+        storage: StorageData,
     ) -> std::io::Result<SandboxState> {
         Ok(SandboxState {
             counts: BTreeMap::new(),
@@ -57,6 +63,7 @@ impl SandboxState {
             masv: MasvData::new(now_ms),
             agent: AgentData::default(),
             fileverbs: FileVerbsData::default(),
+            storage,
             certificates,
         })
     }
@@ -82,7 +89,8 @@ impl SandboxState {
         if let Some(certificates) = &self.certificates {
             certificates.select("valid")?;
         }
-        *self = SandboxState::new(now_ms, self.certificates.take())
+        let storage = self.storage.emptied().map_err(|error| error.to_string())?;
+        *self = SandboxState::new(now_ms, self.certificates.take(), storage)
             .map_err(|error| error.to_string())?;
         Ok(())
     }
@@ -96,8 +104,15 @@ impl SandboxState {
     ) -> Result<(), String> {
         match self.settings.set(key, value)? {
             SettingChange::None => {}
-            SettingChange::Packages(count) => self.masv.fill_packages(count, now_ms),
-            SettingChange::Inbox(count) => self.masv.fill_inbox(count, now_ms),
+            SettingChange::Packages(count) => {
+                self.masv.fill_packages(count, now_ms);
+                self.drop_orphans();
+            }
+            SettingChange::Inbox(count) => {
+                self.masv.fill_inbox(count, now_ms);
+                self.drop_orphans();
+            }
+            SettingChange::Storage(bytes) => self.storage.budget.set_limit_bytes(bytes),
             SettingChange::AgentSignedIn(signed_in) => self.agent.set_signed_in(signed_in),
             SettingChange::Opaque(kinds) => self.tokens.set_opaque(kinds),
             SettingChange::NoExpiry(kinds) => self.tokens.set_no_expiry(kinds),
@@ -108,6 +123,13 @@ impl SandboxState {
                 .select(&kind)?,
         }
         Ok(())
+    }
+
+    /// Drops the stored files of packages that no longer exist.
+    pub(crate) fn drop_orphans(&mut self) {
+        let packages = &self.masv.packages;
+        self.storage
+            .retain_packages(|package| packages.contains_key(package));
     }
 
     /// Records a request for tests. Drops the oldest one if the limit is reached.
@@ -124,9 +146,12 @@ impl Shared {
         clock: Clock,
         certificates: Option<Arc<Certificates>>,
     ) -> std::io::Result<Shared> {
-        let state = SandboxState::new(clock.now_unix_ms(), certificates)?;
+        let budget = Budget::new();
+        let storage = StorageData::new(Arc::clone(&budget))?;
+        let state = SandboxState::new(clock.now_unix_ms(), certificates, storage)?;
         Ok(Shared {
             clock,
+            budget,
             state: Mutex::new(state),
             changed: Condvar::new(),
         })

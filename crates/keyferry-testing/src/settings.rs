@@ -30,6 +30,7 @@ impl ServiceUrls for Sandbox {
             Service::Masv => self.masv_url(),
             Service::Agent => self.agent_url(),
             Service::FileVerbs => self.fileverbs_url(),
+            Service::Storage => self.storage_url(),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! `keyferry sandbox`: runs fakes of MASV, the MASV Agent and FileVerbs until the process receives
 //! a signal.
+//!
+//! The printed variables select a file store in a temporary directory, so that the programs of one
+//! shell share the sandbox's tokens and the user's own store stays as it is.
 
 use std::fmt::Write as _;
 use std::io;
@@ -21,11 +24,14 @@ use keyferry_sandbox::{Options, Sandbox, credentials as c};
 /// Prefix of a variable that is printed as a comment and not set.
 const ALTERNATIVE_PREFIX: &str = "# ";
 
+/// The variable that selects the store.
+const STORE_VARIABLE: &str = "KEYFERRY_STORE";
+
 /// The options of `keyferry sandbox`.
 #[derive(Args, Default)]
 pub struct SandboxOptions {
-    /// Use three consecutive ports, starting at this one, for MASV, MASV Agent and FileVerbs [default: free ports]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65533))]
+    /// Use four consecutive ports, starting at this one, for MASV, MASV Agent, FileVerbs and the storage [default: free ports]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65532))]
     pub port_base: Option<u16>,
     /// Port of MASV; 0 selects a free port
     #[arg(long, value_name = "PORT")]
@@ -36,6 +42,9 @@ pub struct SandboxOptions {
     /// Port of FileVerbs; 0 selects a free port
     #[arg(long, value_name = "PORT")]
     pub fileverbs_port: Option<u16>,
+    /// Port of the object storage behind MASV; 0 selects a free port
+    #[arg(long, value_name = "PORT")]
+    pub storage_port: Option<u16>,
     /// Serve https with a temporary certificate
     ///
     /// The path of its CA certificate is printed as `KEYFERRY_HTTP_CA_FILE`. The file is deleted
@@ -47,7 +56,8 @@ pub struct SandboxOptions {
     pub json: bool,
 }
 
-/// Serves until the process receives a signal. Creates the directory for the CA file in `parent`.
+/// Serves until the process receives a signal. Creates the directory for the store and the CA file in
+/// `parent`.
 pub fn run(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> u8 {
     match serve(options, parent, streams) {
         Ok(()) => EXIT_OK,
@@ -66,15 +76,13 @@ fn serve(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> 
     // one, and the process would end without deleting the directory.
     let shutdown_signals = ShutdownSignals::block().map_err(signal_error)?;
     let sandbox = start(options)?;
-    let temp_dir = sandbox
-        .ca_pem()
-        .map(|_| TempDir::create_in(parent))
-        .transpose()?;
-    let ca_file = match (&temp_dir, sandbox.ca_pem()) {
-        (Some(temp_dir), Some(pem)) => Some(printable_path(&temp_dir.write_file("ca.pem", pem)?)?),
-        _ => None,
+    let temp_dir = TempDir::create_in(parent)?;
+    let store = printable_path(&temp_dir.path().join("store"))?;
+    let ca_file = match sandbox.ca_pem() {
+        Some(pem) => Some(printable_path(&temp_dir.write_file("ca.pem", pem)?)?),
+        None => None,
     };
-    let info = SandboxInfo::new(&sandbox, ca_file);
+    let info = SandboxInfo::new(&sandbox, &store, ca_file);
     info.write(options.json, streams).map_err(write_error)?;
     shutdown_signals.wait().map_err(signal_error)
 }
@@ -85,6 +93,7 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
         masv_port,
         agent_port,
         fileverbs_port,
+        storage_port,
         tls,
         json: _,
     } = options;
@@ -98,6 +107,7 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
         masv_port: port(masv_port, 0),
         agent_port: port(agent_port, 1),
         fileverbs_port: port(fileverbs_port, 2),
+        storage_port: port(storage_port, 3),
         tls: *tls,
         clock: defaults.clock,
     });
@@ -145,15 +155,18 @@ struct SandboxInfo {
     variables: Vec<(String, String)>,
     alternatives: Vec<(String, String)>,
     masv_url: String,
+    storage_url: String,
     ca_file: Option<String>,
 }
 
 impl SandboxInfo {
-    fn new(sandbox: &Sandbox, ca_file: Option<String>) -> Self {
+    fn new(sandbox: &Sandbox, store: &str, ca_file: Option<String>) -> Self {
         let (alternatives, mut variables): (Vec<_>, Vec<_>) = sandbox
             .variables()
             .into_iter()
             .partition(|(name, _)| name.starts_with(ALTERNATIVE_PREFIX));
+        variables.retain(|(name, _)| name != STORE_VARIABLE);
+        variables.push((STORE_VARIABLE.to_owned(), format!("file:{store}")));
         variables.extend(
             ca_file
                 .iter()
@@ -174,6 +187,7 @@ impl SandboxInfo {
             variables,
             alternatives,
             masv_url: sandbox.masv_url().to_owned(),
+            storage_url: sandbox.storage_url().to_owned(),
             ca_file,
         }
     }
@@ -219,12 +233,9 @@ impl SandboxInfo {
             let _ = writeln!(text, "# {}", export(name, value));
         }
         let _ = write!(text, "\n# test data:");
-        let width = sample_data()
-            .iter()
-            .map(|(name, _)| name.len())
-            .max()
-            .unwrap_or(0);
-        for (name, value) in sample_data() {
+        let data = self.sample_data();
+        let width = data.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in data {
             let _ = write!(text, "\n#   {name:width$}  {value}");
         }
         let _ = writeln!(
@@ -259,36 +270,37 @@ impl SandboxInfo {
         };
         json!({
             "pid": std::process::id(), "variables": object(&self.variables), "alternatives": object(&self.alternatives),
-            "made_up": sample_data().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
+            "made_up": self.sample_data().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
             "ca_file": self.ca_file, "try": self.curl_example(),
         })
     }
-}
 
-/// The test data other than the credentials in the variables.
-fn sample_data() -> [(&'static str, String); 7] {
-    [
-        ("team", format!("{} ({})", c::TEAM_ID, c::TEAM_SUBDOMAIN)),
-        ("package", c::PACKAGE_ID.to_owned()),
-        ("package in the inbox", c::INBOX_PACKAGE_ID.to_owned()),
-        (
-            "link",
-            format!(
-                "https://get.massive.io/{}?secret={}",
-                c::LINK_ID,
-                c::LINK_SECRET
+    /// The test data other than the credentials in the variables.
+    fn sample_data(&self) -> [(&'static str, String); 8] {
+        [
+            ("team", format!("{} ({})", c::TEAM_ID, c::TEAM_SUBDOMAIN)),
+            ("package", c::PACKAGE_ID.to_owned()),
+            ("package in the inbox", c::INBOX_PACKAGE_ID.to_owned()),
+            (
+                "link",
+                format!(
+                    "https://get.massive.io/{}?secret={}",
+                    c::LINK_ID,
+                    c::LINK_SECRET
+                ),
             ),
-        ),
-        (
-            "link with password",
-            format!(
-                "links/{}?secret={}  password {}",
-                c::PROTECTED_LINK_ID,
-                c::PROTECTED_LINK_SECRET,
-                c::LINK_PASSWORD
+            (
+                "link with password",
+                format!(
+                    "links/{}?secret={}  password {}",
+                    c::PROTECTED_LINK_ID,
+                    c::PROTECTED_LINK_SECRET,
+                    c::LINK_PASSWORD
+                ),
             ),
-        ),
-        ("portal", c::PORTAL_ID.to_owned()),
-        ("FileVerbs job", c::JOB_ID.to_owned()),
-    ]
+            ("portal", c::PORTAL_ID.to_owned()),
+            ("FileVerbs job", c::JOB_ID.to_owned()),
+            ("storage of MASV's files", self.storage_url.clone()),
+        ]
+    }
 }

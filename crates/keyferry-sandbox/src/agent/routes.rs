@@ -37,6 +37,7 @@ pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Resp
 fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
     require_loopback_host(state, request)?;
     checks::credential_header(state, request)?;
+    checks::require_small_body(state, request)?;
     checks::require_content_type(state, request)?;
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/api/v1/login") => session_response(state),

@@ -32,6 +32,7 @@ pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Resp
 
 fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
     let credential = checks::credential_header(state, request)?;
+    checks::require_small_body(state, request)?;
     checks::require_content_type(state, request)?;
     if request.path == state.settings.refresh_path && request.method == "POST" {
         checks::require_route(Service::FileVerbs, state.settings.refresh_route)?;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::rfc3339_ms;
 use crate::credentials as c;
+use crate::storage::data::SAMPLE_BYTES;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -53,8 +54,29 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) state: &'static str,
     pub(crate) expiry: String,
-    pub(crate) files: Vec<String>,
+    pub(crate) files: Vec<PackageFile>,
     pub(crate) transfers: Vec<String>,
+}
+
+/// A file of a package.
+pub(crate) struct PackageFile {
+    pub(crate) id: String,
+    /// `None` if the request that added the file named none.
+    pub(crate) name: Option<String>,
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) content: FileContent,
+}
+
+/// Where the bytes of a file are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileContent {
+    /// The client hasn't finalized the file yet.
+    Missing,
+    /// The storage has them.
+    Uploaded,
+    /// The file has the content of the storage's sample file.
+    Sample,
 }
 
 pub(crate) struct Link {
@@ -68,6 +90,17 @@ pub(crate) struct Link {
 pub(crate) struct Transfer {
     pub(crate) package: String,
     pub(crate) state: &'static str,
+}
+
+impl Package {
+    /// Returns the size of all files that have content.
+    pub(crate) fn size(&self) -> u64 {
+        let files = self.files.iter();
+        files
+            .filter(|file| file.content != FileContent::Missing)
+            .map(|file| file.size)
+            .fold(0, u64::saturating_add)
+    }
 }
 
 /// The state of MASV cloud.
@@ -256,7 +289,13 @@ pub(crate) fn new_package(
         name,
         state,
         expiry: rfc3339_ms(now_ms.saturating_add(days * DAY_MS)),
-        files: vec![c::FILE_ID.to_owned()],
+        files: vec![PackageFile {
+            id: c::FILE_ID.to_owned(),
+            name: Some(format!("{}.mov", c::FILE_ID)),
+            path: String::new(),
+            size: SAMPLE_BYTES as u64,
+            content: FileContent::Sample,
+        }],
         transfers: Vec::new(),
     }
 }

@@ -39,7 +39,7 @@ fn package_record(
         None => Value::Null,
         Some(package) => json!({
             "access_token": token, "id": id, "name": package.name, "state": package.state, "expiry": package.expiry,
-            "total_files": package.files.len(), "size": 4096,
+            "total_files": package.files.len(), "size": package.size(),
         }),
     }
 }
@@ -275,11 +275,11 @@ pub(crate) fn open_link(
         ));
     }
     let (package_id, expiry) = (link.package.clone(), link.expiry.clone());
-    let Some(name) = state
+    let Some((name, size)) = state
         .masv
         .packages
         .get(&package_id)
-        .map(|package| package.name.clone())
+        .map(|package| (package.name.clone(), package.size()))
     else {
         return Err(Response::masv_error(410, "the package was deleted"));
     };
@@ -288,7 +288,7 @@ pub(crate) fn open_link(
         .tokens
         .issue(GrantKind::Package, claims, request.now_ms);
     Ok(Response::ok(json!({
-        "package_token": token, "package_id": package_id, "expiry": expiry, "name": name, "package_size": 4096,
+        "package_token": token, "package_id": package_id, "expiry": expiry, "name": name, "package_size": size,
     })))
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod auth;
 pub(crate) mod data;
+pub(crate) mod files;
 pub(crate) mod listings;
 pub(crate) mod login;
 pub(crate) mod packages;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::auth::{unauthorized, verify_token};
 use super::data::{Link, MANAGE, READ, WRITE};
-use super::transfers;
+use super::{files, transfers};
 use crate::checks::{self, CredentialHeader};
 use crate::clock::rfc3339_ms;
 use crate::request::SandboxRequest;
@@ -125,6 +125,9 @@ fn perform(
     id: &str,
     rest: &[&str],
 ) -> Result<Response, Response> {
+    // Rationale: a published client sends `files/ID]/finalize`, so the sandbox ignores the bracket.
+    let file = rest.get(1).copied().unwrap_or_default();
+    let file = file.trim_end_matches(']').trim_end_matches("%5D");
     match operation {
         Operation::Show => Ok(Response::ok(package_json(state, id))),
         Operation::Rename | Operation::SetExpiry | Operation::Finalize => {
@@ -132,13 +135,14 @@ fn perform(
         }
         Operation::Delete => {
             state.masv.packages.remove(id);
+            state.drop_orphans();
             Ok(Response::empty(204))
         }
-        Operation::AddFile => add_file(state, request, id),
-        Operation::ListFiles => Ok(Response::ok(file_list(state, id))),
-        Operation::UploadFile | Operation::FinalizeFile | Operation::Download => {
-            file_operation(state, operation, id, rest)
-        }
+        Operation::AddFile => files::add(state, request, id),
+        Operation::ListFiles => Ok(Response::ok(files::list(state, id))),
+        Operation::UploadFile => files::sign_parts(state, request, id, file),
+        Operation::FinalizeFile => files::finalize(state, request, id, file),
+        Operation::Download => files::download(state, request, id, file),
         Operation::CreateLink => create_link(state, request, id),
         Operation::ListTransfers => transfers::list_transfers(state, request, id),
         Operation::StartTransfer => transfers::start_transfer(state, request, id),
@@ -157,6 +161,9 @@ fn update_package(
     id: &str,
 ) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
+    if matches!(operation, Operation::Finalize) {
+        files::require_all_finalized(state, id)?;
+    }
     let text = |name: &str| {
         document
             .get(name)
@@ -173,57 +180,6 @@ fn update_package(
     Ok(Response::ok(package_json(state, id)))
 }
 
-fn add_file(
-    state: &mut SandboxState,
-    request: &SandboxRequest,
-    id: &str,
-) -> Result<Response, Response> {
-    checks::json_object(state, request)?;
-    let file = state.masv.new_id("F1LE");
-    if let Some(package) = state.masv.packages.get_mut(id) {
-        package.files.push(file.clone());
-    }
-    Ok(Response::json(201, json!({"file": {"id": file}})))
-}
-
-fn file_list(state: &SandboxState, id: &str) -> Value {
-    let files = state
-        .masv
-        .packages
-        .get(id)
-        .map(|package| package.files.as_slice())
-        .unwrap_or_default();
-    files
-        .iter()
-        .map(|file| json!({"id": file, "name": format!("{file}.mov"), "size": 4096}))
-        .collect()
-}
-
-fn file_operation(
-    state: &SandboxState,
-    operation: Operation,
-    id: &str,
-    rest: &[&str],
-) -> Result<Response, Response> {
-    let file = rest.get(1).copied().unwrap_or_default();
-    let package = state.masv.packages.get(id).filter(|package| {
-        package
-            .files
-            .iter()
-            .any(|package_file| package_file == file)
-    });
-    let package = package.ok_or_else(|| Response::masv_error(404, "file not found"))?;
-    match operation {
-        Operation::Download if package.state != "finalized" => {
-            Err(Response::masv_error(410, "package is not available"))
-        }
-        Operation::Download => Ok(Response::ok(
-            json!({"url": format!("https://storage.invalid/{id}/{file}")}),
-        )),
-        _ => Ok(Response::ok(json!({"id": file}))),
-    }
-}
-
 fn create_link(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -233,9 +189,11 @@ fn create_link(
     let password = document
         .get("password")
         .and_then(Value::as_str)
+        .filter(|password| !password.is_empty())
         .map(str::to_owned);
     let id = state.masv.new_id("11NK");
-    let secret = format!("made+{id}/=");
+    // Clients put the secret into a URL without encoding it.
+    let secret = format!("made-{id}");
     let expiry = rfc3339_ms(request.now_ms.saturating_add(432_000_000));
     let link = Link {
         package: package.to_owned(),

@@ -35,6 +35,7 @@ pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Resp
 
 fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
     let credential = checks::credential_header(state, request)?;
+    checks::require_small_body(state, request)?;
     checks::require_content_type(state, request)?;
     let segments = request.path_segments();
     match (request.method.as_str(), segments.as_slice()) {

@@ -12,4 +12,6 @@ mod fileverbs;
 mod masv;
 mod masv_packages;
 mod server;
+mod storage;
 mod tokens;
+mod upload_clients;
