@@ -131,6 +131,9 @@ impl Build {
                 "--lib",
                 "--target",
                 host,
+                // Compiles faster than the optimized dependencies of the tests.
+                "--config",
+                "profile.dev.package.'*'.opt-level=0",
             ])
             .arg("--target-dir")
             .arg(&target_dir)
