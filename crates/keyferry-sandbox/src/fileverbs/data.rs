@@ -1,6 +1,11 @@
-//! The state of FileVerbs: refresh tokens, revoked families of them, and job requests.
+//! The state of FileVerbs: refresh tokens, revoked families of them, job requests, and uploaded
+//! documents.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use hyper::body::Bytes;
+
+use crate::budget::Reservation;
 
 /// The state of FileVerbs.
 #[derive(Default)]
@@ -9,6 +14,15 @@ pub(crate) struct FileVerbsData {
     pub(crate) revoked_families: BTreeSet<u64>,
     pub(crate) family_count: u64,
     pub(crate) jobs: BTreeSet<String>,
+    pub(crate) uploads: Vec<UploadedFile>,
+}
+
+/// An uploaded document.
+pub(crate) struct UploadedFile {
+    pub(crate) name: String,
+    pub(crate) content: Bytes,
+    /// Returns the bytes to the budget when the document is dropped.
+    pub(crate) _reservation: Reservation,
 }
 
 /// An issued refresh token. A login starts a family, and each rotation adds a token to it.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::uploads;
 use crate::checks;
 use crate::credentials as c;
 use crate::request::SandboxRequest;
@@ -17,12 +18,10 @@ pub(crate) fn handle(
     let is_own =
         |state: &SandboxState, id: &str| id == c::JOB_ID || state.fileverbs.jobs.contains(id);
     match (request.method.as_str(), rest) {
-        ("GET", ["fileuploads"]) => Ok(Response::ok(
-            json!([{"Id": 1, "FileName": "contract.docx"}]),
-        )),
-        ("POST", ["fileuploads", "upload"]) => {
-            Ok(Response::ok(json!({"Id": 2, "FileName": "upload.docx"})))
-        }
+        ("GET", ["fileuploads"]) => Ok(uploads::list(state)),
+        ("POST", ["fileuploads", "upload"]) => uploads::keep(state, request),
+        (_, ["fileuploads", "upload"]) => Err(checks::wrong_method(state, request)),
+        ("GET", ["fileuploads", id]) => uploads::serve(state, id),
         ("POST", ["jobrequests"]) => {
             let id = format!(
                 "5f0c1d2e-0000-4000-8000-{:012}",
@@ -40,7 +39,7 @@ pub(crate) fn handle(
         ("GET", ["jobrequests", id, "outputs"]) => Ok(Response::ok(
             json!([{"JobId": id, "FileName": "contract.pdf", "Size": 4096}]),
         )),
-        (_, ["fileuploads" | "jobrequests"] | ["fileuploads", "upload"] | ["jobrequests", _]) => {
+        (_, ["fileuploads" | "jobrequests"] | ["fileuploads" | "jobrequests", _]) => {
             Err(checks::wrong_method(state, request))
         }
         _ => Err(checks::unknown_route(state, request)),

@@ -162,6 +162,15 @@ impl StorageData {
         self.objects.retain(|key, _| keep(key));
     }
 
+    /// Returns the message for bytes that the budget has no room for.
+    pub(crate) fn full_message(&self) -> String {
+        format!(
+            "the sandbox has no room for this: it keeps at most {} bytes, and {} of them are in use; delete packages, or raise `storage_limit_bytes` with POST /sandbox/configure",
+            self.budget.limit_bytes(),
+            self.budget.used_bytes(),
+        )
+    }
+
     /// Returns what is stored, for the control route.
     pub(crate) fn to_json(&self) -> Value {
         let part_json = |(number, part): (&u32, &Part)| json!({"part_number": number, "size": part.size(), "etag": part.etag});

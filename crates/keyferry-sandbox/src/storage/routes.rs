@@ -130,23 +130,16 @@ fn keep_part(
     };
     if request.is_too_large {
         state.count("storage_full");
-        return Err(full_error(state));
+        return Err(Response::storage_error(
+            400,
+            "EntityTooLarge",
+            &state.storage.full_message(),
+        ));
     }
     let part = Part::new(request.body.clone(), request.reservation.clone());
     let etag = format!("\"{}\"", part.etag);
     state.storage.keep_part(&id, number, part);
     Ok(Response::empty(200).with_header("etag", etag))
-}
-
-/// Returns the error for a part that the storage has no room for.
-fn full_error(state: &SandboxState) -> Response {
-    let budget = &state.storage.budget;
-    let message = format!(
-        "the sandbox has no room for this part: it keeps at most {} bytes, and {} of them are in use; delete packages, or raise `storage_limit_bytes` with POST /sandbox/configure",
-        budget.limit_bytes(),
-        budget.used_bytes(),
-    );
-    Response::storage_error(400, "EntityTooLarge", &message)
 }
 
 fn serve_object(

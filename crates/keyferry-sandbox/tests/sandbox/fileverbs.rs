@@ -268,3 +268,61 @@ fn working_calls_take_either_credential_and_only_one() {
         (1, 1, 1)
     );
 }
+
+#[test]
+fn an_uploaded_document_is_kept_listed_and_served() {
+    let sandbox = sandbox();
+    let url = sandbox.fileverbs_url();
+    let key = ("SecretKey", c::SECRET_KEY);
+    let upload = |content_type: &str, body: &str| {
+        let headers = [key, ("Content-Type", content_type)];
+        send(url, "POST", "/api/v1/fileuploads/upload", &headers, body)
+    };
+    let part = |head: &str, content: &str| {
+        format!("--b=1\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
+    };
+    let content = "first\r\n--b\r\n\r\nlast\u{fc}";
+    let note = part("name=\"note\"", "a note");
+    let file = part(
+        "name=\"file\"; filename=\"a b.docx\"\r\nContent-Type: text/plain",
+        content,
+    );
+    let created = upload(
+        "multipart/form-data; boundary=\"b=1\"",
+        &format!("{note}{file}--b=1--\r\n"),
+    );
+    let expected = json!({"Id": 2, "FileName": "a b.docx", "Size": content.len()});
+    assert_eq!((created.status, created.json()), (200, expected.clone()));
+    let files = get(url, "/api/v1/fileuploads", &[key]).json();
+    assert_eq!(
+        (&files[0]["FileName"], &files[1]),
+        (&json!("contract.docx"), &expected)
+    );
+    let served = get(url, "/api/v1/fileuploads/2", &[key]);
+    assert_eq!((served.status, &served.body[..]), (200, content.as_bytes()));
+    for id in ["0", "1", "3", "-1", "x"] {
+        assert_eq!(
+            get(url, &format!("/api/v1/fileuploads/{id}"), &[key]).status,
+            404
+        );
+    }
+    assert_eq!(get(url, "/api/v1/fileuploads/2", &[]).status, 401);
+    for (content_type, body) in [
+        ("multipart/form-data", file.as_str()),
+        ("multipart/form-data; boundary=c", file.as_str()),
+        ("multipart/form-data; boundary=b=1", file.as_str()),
+        ("multipart/form-data; boundary=b=1", note.as_str()),
+        ("multipart/form-data; boundary=b=1", ""),
+    ] {
+        let refused = upload(content_type, body);
+        assert_eq!(refused.status, 400, "{content_type} {body}");
+        assert!(refused.text("message").contains("the form has no file"));
+    }
+    sandbox.configure("storage_limit_bytes", json!(content.len()));
+    let refused = upload(
+        "multipart/form-data; boundary=b=1",
+        &format!("{file}--b=1--"),
+    );
+    assert_eq!(refused.status, 413);
+    assert!(refused.text("message").contains("no room"));
+}
