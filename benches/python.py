@@ -83,7 +83,7 @@ def main():
             environment[name] = value
             if name == "KEYFERRY_SANDBOX_PID":
                 break
-        os.environ.update(environment, HOME=tempfile.gettempdir(), TEST_PACKAGE="packages/01J0SANDB0XPACKAGE00000001")
+        os.environ.update(environment, HOME=tempfile.gettempdir(), KEYFERRY_STORE="memory", TEST_PACKAGE="packages/01J0SANDB0XPACKAGE00000001")
         return measure()
     finally:
         started.terminate()

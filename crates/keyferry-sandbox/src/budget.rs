@@ -80,13 +80,17 @@ impl Reservation {
         }
         grown
     }
+
+    /// Returns all bytes to the budget.
+    pub(crate) fn release(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.budget.used_bytes.fetch_sub(bytes, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget
-            .used_bytes
-            .fetch_sub(self.bytes, Ordering::SeqCst);
+        self.release();
     }
 }
 
@@ -103,6 +107,7 @@ mod tests {
         assert!(first.grow(6) && first.grow(1));
         assert!(!second.grow(4) && second.grow(3));
         assert_eq!((budget.used_bytes(), budget.free_bytes()), (10, 0));
+        first.release();
         drop(first);
         assert_eq!(budget.used_bytes(), 3);
         assert!(second.grow(7) && !second.grow(1) && !second.grow(usize::MAX));

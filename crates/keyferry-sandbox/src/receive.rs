@@ -76,8 +76,9 @@ impl Receiver {
             self.bytes.extend_from_slice(data);
             return Some(());
         }
-        // Release the bytes that have arrived: the request will be refused.
+        // The request will be refused, so release the bytes that have arrived.
         self.bytes = Vec::new();
+        self.reservation.release();
         let discarded = self.discarded.unwrap_or(0) + data.len() as u64;
         self.discarded = Some(discarded);
         (discarded <= DISCARD_LIMIT_BYTES).then_some(())
@@ -94,7 +95,8 @@ impl Receiver {
 
     fn finish(self) -> ReceivedBody {
         ReceivedBody {
-            bytes: self.bytes.into(),
+            // Without spare capacity, which the budget doesn't count.
+            bytes: self.bytes.into_boxed_slice().into(),
             reservation: Arc::new(self.reservation),
             is_too_large: self.discarded.is_some(),
         }

@@ -41,6 +41,7 @@ impl SandboxProgram {
         let mut command = Command::new(program("keyferry"));
         let mut child = harness
             .isolate(command.args(["sandbox", "--json"]))
+            .env("TMPDIR", harness.folder())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program `keyferry`; build it with `cargo build`");

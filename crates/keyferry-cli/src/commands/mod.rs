@@ -56,6 +56,9 @@ pub enum Command {
     /// also prints test data and a command to try. Otherwise it prints only `export` lines and then
     /// closes standard output, so that a script can run `eval "$(keyferry sandbox &)"`. The script
     /// stops the sandbox with `kill "$KEYFERRY_SANDBOX_PID"`.
+    ///
+    /// The variables also select a temporary store, so your own stored tokens are not used. The
+    /// sandbox keeps uploaded files in memory, at most 1 GiB, and serves them again.
     #[command(after_help = EXIT_CODES_HELP)]
     Sandbox(SandboxOptions),
     /// Log in to a service and store the token for all your programs

@@ -300,7 +300,7 @@ impl SandboxInfo {
             ),
             ("portal", c::PORTAL_ID.to_owned()),
             ("FileVerbs job", c::JOB_ID.to_owned()),
-            ("storage of MASV's files", self.storage_url.clone()),
+            ("storage", self.storage_url.clone()),
         ]
     }
 }

@@ -128,6 +128,14 @@ fn keep_part(
             "the storage has no such upload; it was finalized, its package was deleted, or the sandbox was reset",
         ));
     };
+    if !request.headers.contains_key("content-length") {
+        state.count("missing_length");
+        return Err(Response::storage_error(
+            411,
+            "MissingContentLength",
+            "a part needs the header Content-Length; the storage does not accept chunked bodies",
+        ));
+    }
     if request.is_too_large {
         state.count("storage_full");
         return Err(Response::storage_error(

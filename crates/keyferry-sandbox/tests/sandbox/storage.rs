@@ -449,6 +449,21 @@ fn the_limit_is_told_and_nothing_of_the_refused_part_is_kept() {
 }
 
 #[test]
+fn a_part_needs_a_length() {
+    let sandbox = storage();
+    let started = started(&sandbox);
+    let (base, path) = split_url(&started.part_url(1));
+    let chunked = request("PUT", &path, &[], "")
+        .replace("Content-Length: 0", "Transfer-Encoding: chunked")
+        + "4\r\nfour\r\n0\r\n\r\n";
+    let refused = parse(send_bytes(&base, chunked.as_bytes()));
+    assert_eq!(refused.status, 411);
+    assert!(text(&refused).contains("does not accept chunked bodies"));
+    assert_eq!(sandbox.count("missing_length"), 1);
+    assert_eq!(sandbox_storage(&sandbox)["used_bytes"], 0);
+}
+
+#[test]
 fn a_client_that_disconnects_gives_its_bytes_back() {
     let sandbox = storage();
     let started = started(&sandbox);
