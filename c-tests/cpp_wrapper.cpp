@@ -170,8 +170,12 @@ static void the_log_goes_to_a_function() {
         kf::log_set_callback(static_cast<kf::log_level>(9), [count](kf::log_level, std::string_view) {});
     });
     CHECK(count.use_count() == 2);
-    kf::log_set_callback(kf::log_level::off, nullptr);
+    const int descriptor = kf::log_open_pipe(kf::log_level::info);
     CHECK(count.use_count() == 1);
+    kf::session().masv_login();
+    char byte = 0;
+    CHECK(read(descriptor, &byte, 1) == 1 && byte >= '1' && byte <= '3' && close(descriptor) == 0);
+    kf::log_set_callback(kf::log_level::off, nullptr);
 }
 
 int main() {

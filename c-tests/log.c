@@ -1,6 +1,7 @@
-/* The log switch: messages go to one function, which must not call back. */
+/* The log: messages go to one function, which must not call back, or to a pipe. */
 #include "test.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -94,6 +95,47 @@ static void another_level_is_refused_and_data_stays_the_callers(void) {
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_INFO, record_message, &record, NULL, &error));
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_INFO, NULL, NULL, NULL, &error));
     CHECK(record.freed == 0);
+}
+
+/* Reads what is in the pipe. The result ends in NUL. */
+static void read_pipe(int descriptor, char *text, size_t size) {
+    ssize_t count = read(descriptor, text, size - 1);
+    CHECK(count > 0);
+    text[count] = 0;
+}
+
+static void a_pipe_gets_lines_until_another_sink_replaces_it(void) {
+    struct log_record record;
+    keyferry_error *error = POISON;
+    int32_t descriptor = 0, other = 0;
+    char text[65536];
+    init_record(&record);
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, record_message, &record, count_free, &error));
+    SUCCEEDS(keyferry_log_open_pipe(KEYFERRY_LOG_DEBUG, &descriptor, &error));
+    CHECK(descriptor >= 0 && record.freed == 1);
+    CHECK(read(descriptor, text, sizeof text) == -1 && errno == EAGAIN);
+    log_in();
+    read_pipe(descriptor, text, sizeof text);
+    CHECK(text[1] == ' ' && strstr(text, "3 acquired ") != NULL && strstr(text, "\n4 ") != NULL);
+    CHECK(text[strlen(text) - 1] == '\n' && strstr(text, required_env("KEYFERRY_MASV_PASSWORD")) == NULL);
+
+    SUCCEEDS(keyferry_log_open_pipe(KEYFERRY_LOG_ERROR, &other, &error));
+    log_in();
+    CHECK(read(descriptor, text, sizeof text) == 0 && close(descriptor) == 0);
+    CHECK(read(other, text, sizeof text) == -1 && errno == EAGAIN);
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
+    CHECK(read(other, text, sizeof text) == 0 && close(other) == 0);
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "level", keyferry_log_open_pipe(5, &other, &error));
+    CHECK(other == -1);
+}
+
+static void a_pipe_that_nobody_reads_holds_up_nothing(void) {
+    keyferry_error *error = POISON;
+    int32_t descriptor = 0;
+    SUCCEEDS(keyferry_log_open_pipe(KEYFERRY_LOG_DEBUG, &descriptor, &error));
+    CHECK(close(descriptor) == 0);
+    log_in();
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
 }
 
 static void replace_from_inside(int32_t level, const char *message, void *user_data) {
@@ -206,6 +248,8 @@ int main(void) {
     messages_come_and_hold_no_secret();
     the_level_is_kept();
     another_level_is_refused_and_data_stays_the_callers();
+    a_pipe_gets_lines_until_another_sink_replaces_it();
+    a_pipe_that_nobody_reads_holds_up_nothing();
     it_cannot_be_replaced_from_inside();
     a_child_forked_inside_is_not_inside();
     a_child_sets_its_own_callback();

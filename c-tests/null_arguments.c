@@ -123,8 +123,9 @@ static void services_refuse_null(void) {
     REFUSES_NULL(fileverbs_secret_key(session, NULL, where));
 }
 
-static void the_log_switch_takes_null(void) {
+static void the_log_takes_null(void) {
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, NULL, NULL, NULL, NULL));
+    REFUSES_NULL(keyferry_log_open_pipe(KEYFERRY_LOG_DEBUG, NULL, where));
 }
 
 /* Each function that takes a session: NULL is the default one. */
@@ -165,7 +166,7 @@ int main(void) {
     requests_refuse_null();
     sessions_refuse_null();
     services_refuse_null();
-    the_log_switch_takes_null();
+    the_log_takes_null();
     no_session_is_the_default_session();
     keyferry_request_free(request);
     keyferry_session_free(session);

@@ -1550,7 +1550,7 @@ keyferry_status fileverbs_secret_key(const keyferry_session *session,
  * Sets the function that receives the log messages of the whole library. The messages contain no
  * secrets.
  *
- * `callback` replaces the previous callback: keyferry waits until no call of the previous callback
+ * `callback` replaces the callback or the pipe that was set before: keyferry waits until no call of the previous callback
  * is running, and then runs the finalizer of the previous callback. A forked child logs nothing
  * until it calls this function itself, and never runs the finalizer of a callback of its parent.
  *
@@ -1573,6 +1573,35 @@ keyferry_status keyferry_log_set_callback(int32_t level,
                                           void *user_data,
                                           keyferry_log_finalizer finalizer,
                                           keyferry_error **error_out);
+
+/**
+ * Sends the log messages of the whole library to a pipe, for a program with an event loop. The messages
+ * contain no secrets.
+ *
+ * `fd_out` receives the reading end. Each message is one line of UTF-8: the digit of its level, a space, the message.
+ * A line has at most 4096 bytes; a longer message is cut.
+ *
+ * keyferry never waits for the reader. If the pipe is full, messages are lost, and the next line says how many.
+ *
+ * The pipe replaces the callback or the pipe that was set before. A pipe that is replaced ends: its reader
+ * reads the rest, and then the end of the file. `keyferry_log_set_callback` with NULL turns the log off. If the
+ * program only closes the descriptor, keyferry discards the messages. A forked child logs nothing until it sets
+ * its own pipe or callback.
+ *
+ * @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
+ * @param fd_out     receives a file descriptor that doesn't block, or -1 on failure
+ * @param error_out  receives the details of a failure; may be NULL
+ *
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `fd_out` is NULL;
+ *          KEYFERRY_E_INVALID_VALUE if `level` is not one of `KEYFERRY_LOG_`;
+ *          KEYFERRY_E_UNREACHABLE if no pipe can be created, because the process has too many open files;
+ *          KEYFERRY_E_REENTRANT if a log callback calls this function
+ * Owner:   the caller closes the descriptor with `close`
+ * Threads: [any]
+ * Source:  keyferry
+ * Since:   0.1
+ */
+keyferry_status keyferry_log_open_pipe(int32_t level, int32_t *fd_out, keyferry_error **error_out);
 
 #ifdef __cplusplus
 }  // extern "C"

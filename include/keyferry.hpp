@@ -516,6 +516,16 @@ private:
     std::unique_ptr<keyferry_session, void (*)(keyferry_session *)> session_;
 };
 
+/// Sends the log messages of the whole library, up to this level, to a pipe, and returns its reading end, which the caller closes. Each
+/// message is one line: the digit of its level, a space, the message. A full pipe loses messages. The pipe replaces the function or the pipe
+/// that was set before.
+/// Errors: KEYFERRY_E_UNREACHABLE if too many files are open, KEYFERRY_E_REENTRANT from inside a log callback. Threads: [any].
+inline int log_open_pipe(log_level level) {
+    std::int32_t out = -1;
+    detail::call([&](auto failure) { return keyferry_log_open_pipe(static_cast<std::int32_t>(level), &out, failure); });
+    return out;
+}
+
 /// Receives a log message, which is borrowed until the function returns. Any thread may run the function, and several threads may run it at
 /// the same time. The function must not call keyferry. Exceptions that it throws are ignored.
 using log_callback = std::function<void(log_level, std::string_view)>;

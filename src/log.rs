@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::fmt::Arguments;
+use std::io::PipeWriter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -15,6 +16,7 @@ use crate::sys::sync::{Condvar, Mutex, RwLock};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::fork::{self, PerProcess};
+use crate::sys::pipe;
 use crate::text::replace_unprintable;
 
 /// The severity of a log message.
@@ -92,6 +94,36 @@ pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns a sink that writes each message to a pipe that doesn't block, as one line: the number of the level, a space, the
+/// message. A line longer than 4096 bytes is cut.
+///
+/// The sink never waits for the reader. If the pipe is full, the message is lost, and the next line that
+/// the pipe has room for says how many messages were lost.
+pub fn pipe_sink(writer: PipeWriter) -> Sink {
+    let lost = Mutex::new(0_u64);
+    Box::new(move |level, message| {
+        let mut lost = lost.lock();
+        if *lost > 0 && write_line(&writer, level, &gap(*lost)) {
+            *lost = 0;
+        }
+        if *lost > 0 || !write_line(&writer, level, message) {
+            *lost += 1;
+        }
+    })
+}
+
+/// Returns the message that stands for lost ones.
+fn gap(lost: u64) -> String {
+    format!("{lost} log messages are missing here; read the log more often")
+}
+
+fn write_line(writer: &PipeWriter, level: Level, message: &str) -> bool {
+    let mut line = format!("{} {message}", level as u8);
+    line.truncate(line.floor_char_boundary(pipe::MAX_ATOMIC_BYTES - 1));
+    line.push('\n');
+    pipe::write_whole(writer, line.as_bytes())
 }
 
 /// Writes a log message.
@@ -189,6 +221,8 @@ fn refuse_inside() -> Result<()> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
+    use std::io::{self, PipeReader, Read};
+
     use super::*;
 
     #[test]
@@ -208,5 +242,52 @@ mod tests {
         );
         install(None, None).unwrap();
         assert_eq!(*seen.lock(), ["log test a?b?[2J??c"]);
+    }
+
+    fn lines_of(reader: &mut PipeReader) -> Vec<String> {
+        let mut bytes = Vec::new();
+        // The pipe is empty, but the sink may still write to it.
+        assert_eq!(
+            reader.read_to_end(&mut bytes).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_pipe_gets_each_message_as_a_line_and_a_full_pipe_counts_those_that_are_lost() {
+        let (mut reader, writer) = pipe::create_nonblocking().unwrap();
+        let sink = pipe_sink(writer);
+        sink(Level::Info, "first");
+        sink(Level::Debug, &"ä".repeat(3000));
+        let lines = lines_of(&mut reader);
+        assert_eq!(lines[0], "3 first");
+        assert_eq!(lines[1], format!("4 {}", "ä".repeat(2046)));
+
+        for number in 0..1000 {
+            sink(Level::Warn, &format!("{number:0>999}"));
+        }
+        let lines = lines_of(&mut reader);
+        assert!(
+            !lines.is_empty() && lines.len() < 1000,
+            "{} lines",
+            lines.len()
+        );
+        let lost = 1000 - lines.len();
+        sink(Level::Error, "after");
+        assert_eq!(
+            lines_of(&mut reader),
+            [format!("1 {}", gap(lost as u64)), "1 after".to_owned()]
+        );
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_loses_the_messages() {
+        let (reader, writer) = pipe::create_nonblocking().unwrap();
+        let sink = pipe_sink(writer);
+        drop(reader);
+        sink(Level::Info, "nobody reads this");
+        sink(Level::Info, "nor this");
     }
 }

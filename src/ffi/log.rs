@@ -1,15 +1,17 @@
-//! The log: keyferry sends its messages to one callback of the application.
+//! The log: keyferry sends its messages to one callback of the application, or to a pipe.
 
 #![expect(unsafe_code, reason = "C callers")]
 
 use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
+use std::os::fd::IntoRawFd;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
 use crate::log::{self, Level};
+use crate::sys::pipe;
 
 /// Log nothing.
 pub const KEYFERRY_LOG_OFF: i32 = 0;
@@ -77,7 +79,7 @@ impl Drop for LogSink {
 /// Sets the function that receives the log messages of the whole library. The messages contain no
 /// secrets.
 ///
-/// `callback` replaces the previous callback: keyferry waits until no call of the previous callback
+/// `callback` replaces the callback or the pipe that was set before: keyferry waits until no call of the previous callback
 /// is running, and then runs the finalizer of the previous callback. A forked child logs nothing
 /// until it calls this function itself, and never runs the finalizer of a callback of its parent.
 ///
@@ -106,19 +108,7 @@ pub unsafe extern "C" fn keyferry_log_set_callback(
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call("keyferry_log_set_callback", error_out, || {
-        let level = match level {
-            KEYFERRY_LOG_OFF => None,
-            KEYFERRY_LOG_ERROR => Some(Level::Error),
-            KEYFERRY_LOG_WARN => Some(Level::Warn),
-            KEYFERRY_LOG_INFO => Some(Level::Info),
-            KEYFERRY_LOG_DEBUG => Some(Level::Debug),
-            _ => {
-                return Err(Error::new(
-                    ErrorKind::InvalidValue,
-                    format!("level {level} is invalid; use one of KEYFERRY_LOG_…"),
-                ));
-            }
-        };
+        let level = level_from(level)?;
         let Some(callback) = callback else {
             log::install(None, None)?;
             if let Some(finalizer) = finalizer {
@@ -137,4 +127,59 @@ pub unsafe extern "C" fn keyferry_log_set_callback(
             Some(Box::new(move |level, message| sink.write(level, message))),
         )
     })
+}
+
+/// Sends the log messages of the whole library to a pipe, for a program with an event loop. The messages
+/// contain no secrets.
+///
+/// `fd_out` receives the reading end. Each message is one line of UTF-8: the digit of its level, a space, the message.
+/// A line has at most 4096 bytes; a longer message is cut.
+///
+/// keyferry never waits for the reader. If the pipe is full, messages are lost, and the next line says how many.
+///
+/// The pipe replaces the callback or the pipe that was set before. A pipe that is replaced ends: its reader
+/// reads the rest, and then the end of the file. `keyferry_log_set_callback` with NULL turns the log off. If the
+/// program only closes the descriptor, keyferry discards the messages. A forked child logs nothing until it sets
+/// its own pipe or callback.
+///
+/// @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
+/// @param fd_out     receives a file descriptor that doesn't block, or -1 on failure
+/// @param error_out  receives the details of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `fd_out` is NULL;
+///          KEYFERRY_E_INVALID_VALUE if `level` is not one of `KEYFERRY_LOG_`;
+///          KEYFERRY_E_UNREACHABLE if no pipe can be created, because the process has too many open files;
+///          KEYFERRY_E_REENTRANT if a log callback calls this function
+/// Owner:   the caller closes the descriptor with `close`
+/// Threads: [any]
+/// Source:  keyferry
+/// Since:   0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn keyferry_log_open_pipe(
+    level: i32,
+    fd_out: Option<&mut MaybeUninit<i32>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
+) -> keyferry_status {
+    boundary::call("keyferry_log_open_pipe", error_out, || {
+        let fd_out = boundary::required(fd_out, "fd_out")?.write(-1);
+        let level = level_from(level)?;
+        let (reader, writer) = pipe::create_nonblocking()?;
+        log::install(level, Some(log::pipe_sink(writer)))?;
+        *fd_out = reader.into_raw_fd();
+        Ok(())
+    })
+}
+
+fn level_from(number: i32) -> Result<Option<Level>> {
+    match number {
+        KEYFERRY_LOG_OFF => Ok(None),
+        KEYFERRY_LOG_ERROR => Ok(Some(Level::Error)),
+        KEYFERRY_LOG_WARN => Ok(Some(Level::Warn)),
+        KEYFERRY_LOG_INFO => Ok(Some(Level::Info)),
+        KEYFERRY_LOG_DEBUG => Ok(Some(Level::Debug)),
+        _ => Err(Error::new(
+            ErrorKind::InvalidValue,
+            format!("level {number} is invalid; use one of KEYFERRY_LOG_…"),
+        )),
+    }
 }

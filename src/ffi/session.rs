@@ -22,7 +22,7 @@ use crate::secret::Secret;
 use crate::session::Session;
 use crate::sys::fork::{self, PerProcess};
 use crate::sys::in_use;
-use crate::sys::io_cause::{self, Subject};
+use crate::sys::pipe;
 use crate::sys::sync::Mutex;
 
 /// A session: configuration, services, cache and store. Any number of threads may use one session
@@ -331,24 +331,13 @@ pub extern "C" fn keyferry_session_start(
         let copy = keyferry_request::checked(request)?.clone();
         let request = boundary::required(request, "request")?;
         with(session, |session| {
-            let (reader, writer) = std::io::pipe().map_err(|error| no_pipe(&error))?;
+            let (reader, writer) = pipe::create()?;
             let outcome = request.start(writer)?;
             session.start(copy, |token| outcome.set(token));
             *fd_out = reader.into_raw_fd();
             Ok(())
         })
     })
-}
-
-#[cold]
-fn no_pipe(error: &std::io::Error) -> Error {
-    Error::new(
-        ErrorKind::Unreachable,
-        format!(
-            "cannot create a pipe: {}",
-            io_cause::explain(error, Subject::Service)
-        ),
-    )
 }
 
 /// Gets an unexpired token from the cache.

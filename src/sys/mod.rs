@@ -13,6 +13,7 @@ pub mod io_cause;
 mod keyctl;
 pub mod keyutils;
 pub mod owner;
+pub mod pipe;
 pub mod private_file;
 #[cfg(target_os = "linux")]
 pub mod private_keyring;

@@ -19,11 +19,6 @@ pub(crate) const BINDING: Binding = Binding {
             "keyferry_error_status",
             "the call that failed has returned it already",
         ),
-        (
-            "keyferry_log_set_callback",
-            "koffi runs a callback of another thread in the event loop and lets that thread wait for it: a call like tokenForSync, \
-             which waits for such a thread, would never end",
-        ),
     ],
 };
 

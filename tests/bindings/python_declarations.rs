@@ -16,6 +16,10 @@ pub(crate) const BINDING: Binding = Binding {
             "a call that may wait runs on a thread of the binding, which Ctrl-C does not stop",
         ),
         (
+            "keyferry_log_open_pipe",
+            "logging takes messages from any thread, so log.start uses a callback",
+        ),
+        (
             "keyferry_request_set_login",
             "masv_login runs on a thread of the binding",
         ),

@@ -213,6 +213,9 @@ const SETTERS: &[Row] = &[
             unsafe { log::keyferry_log_set_callback(0, None, null_mut::<c_void>(), None, e) }
         })
     }),
+    ("keyferry_log_open_pipe", || {
+        contained(|e| log::keyferry_log_open_pipe(0, None, e))
+    }),
     ("keyferry_session_start", || {
         contained(|e| session::keyferry_session_start(None, None, None, e))
     }),

@@ -161,4 +161,5 @@ export const FUNCTIONS = {
   fileverbs_bearer: ['int32_t', ['uintptr_t', 'uintptr_t', 'uintptr_t']],
   fileverbs_secret_key: ['int32_t', ['uintptr_t', 'uintptr_t', 'uintptr_t']],
   keyferry_log_set_callback: ['int32_t', ['int32_t', 'uintptr_t', 'uintptr_t', 'uintptr_t', 'uintptr_t']],
+  keyferry_log_open_pipe: ['int32_t', ['int32_t', 'uintptr_t', 'uintptr_t']],
 };

@@ -31,6 +31,12 @@ export function allocate(bytes) {
   return { array, address: Number(koffi.address(array)) };
 }
 
+/** Maps the numbers of a group of C constants to the ends of their names, in lower case. */
+export function wordsByNumber(prefix) {
+  const constants = Object.entries(abi).filter(([name]) => name.startsWith(prefix));
+  return new Map(constants.map(([name, number]) => [number, name.slice(prefix.length).toLowerCase()]));
+}
+
 if (bind('keyferry_abi_version')() !== abi.KEYFERRY_ABI_VERSION) {
   throw new Error(`cannot use ${path}: its ABI differs from this package's; reinstall the package`);
 }
@@ -209,6 +215,12 @@ function finish(status, convert, outs) {
  */
 export function callSync(call, args, convert, outs = outParams) {
   return finish(call(...withOutParams(args, convert, outs)), convert, outs);
+}
+
+/** Calls a function that returns a file descriptor. */
+export function callDescriptor(call, args) {
+  // The function writes only half of the memory for the result, so the other half must be 0.
+  return callSync(call, args, (descriptor) => descriptor, new OutParams());
 }
 
 /**

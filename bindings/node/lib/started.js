@@ -11,7 +11,7 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 
-import { OutParams, bind, callSync } from './call.js';
+import { bind, callDescriptor, callSync } from './call.js';
 import { Queue } from './queue.js';
 
 const start = bind('keyferry_session_start');
@@ -21,7 +21,7 @@ const requestToken = bind('keyferry_request_token');
 const waits = new Queue(64);
 
 /** Watches a descriptor in the event loop, and closes it. */
-function watch(descriptor) {
+export function watch(descriptor) {
   try {
     return new Socket({ fd: descriptor, readable: true, writable: false });
   } catch (error) {
@@ -44,8 +44,7 @@ function readable(descriptor) {
  * The caller keeps the request until the promise settles.
  */
 export async function startToken(session, request, convert) {
-  // The function writes only half of the memory for the result, so the other half must be 0.
-  await readable(callSync(start, [session, request], (descriptor) => descriptor, new OutParams()));
+  await readable(callDescriptor(start, [session, request]));
   return callSync(requestToken, [request], convert);
 }
 

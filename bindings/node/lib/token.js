@@ -4,7 +4,7 @@
  * Also the header lines that are read without creating a token.
  */
 import * as abi from './abi.js';
-import { allocate, bind } from './call.js';
+import { allocate, bind, wordsByNumber } from './call.js';
 
 const headerCount = bind('keyferry_token_header_count');
 const headerName = bind('keyferry_token_header_name');
@@ -17,12 +17,6 @@ const expiresUnixS = bind('keyferry_token_expires_unix_s');
 const detailsJson = bind('keyferry_token_details_json');
 export const generationOf = bind('keyferry_token_generation');
 export const freeToken = bind('keyferry_token_free');
-
-/** Maps the numbers of a group of C constants to the ends of their names, in lower case. */
-function wordsByNumber(prefix) {
-  const constants = Object.entries(abi).filter(([name]) => name.startsWith(prefix));
-  return new Map(constants.map(([name, number]) => [number, name.slice(prefix.length).toLowerCase()]));
-}
 
 const kindNames = wordsByNumber('KEYFERRY_TOKEN_KIND_');
 export const accessNames = wordsByNumber('KEYFERRY_ACCESS_');

@@ -114,4 +114,5 @@ FUNCTIONS: "dict[str, tuple[Any, tuple[Any, ...]]]" = {
     "fileverbs_bearer": (c_int32, (c_void_p, c_void_p, c_void_p)),
     "fileverbs_secret_key": (c_int32, (c_void_p, c_void_p, c_void_p)),
     "keyferry_log_set_callback": (c_int32, (c_int32, c_void_p, c_void_p, c_void_p, c_void_p)),
+    "keyferry_log_open_pipe": (c_int32, (c_int32, c_void_p, c_void_p)),
 }
