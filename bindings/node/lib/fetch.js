@@ -37,6 +37,8 @@ const LOST_ATTRIBUTES = ['referrer', 'referrerPolicy'];
 const KEPT_ATTRIBUTES = ['method', 'credentials', 'cache', 'mode', 'keepalive'];
 /** The largest body of a `Request` that is kept to be sent again. */
 const MAX_KEPT_BYTES = 2 ** 20;
+/** How long a response may wait for the end of that copy. */
+const MAX_COPY_MS = 1_000;
 
 /** Whether a body is a stream, which can be read only once. All other bodies can be sent again. */
 const isStream = (body) => typeof body?.[Symbol.asyncIterator] === 'function';
@@ -44,31 +46,47 @@ const isStream = (body) => typeof body?.[Symbol.asyncIterator] === 'function';
 /** Returns the name of a value's interface in any realm and any implementation, such as `Request`. */
 const interfaceOf = (value) => Object.prototype.toString.call(value).slice('[object '.length, -1);
 
-/** Returns the bytes of a stream, or undefined if there are more than `MAX_KEPT_BYTES`. */
-async function bytesOf(stream) {
+/** Reads a stream, and calls `done` with its bytes, or with undefined if there are more than `MAX_KEPT_BYTES`. */
+async function readBytes(stream, done) {
   const chunks = [];
   let size = 0;
   for await (const chunk of stream) {
     size += chunk.length;
     // Leaving the loop cancels this stream, and waits until the other reader of the body has
     // finished.
-    if (size > MAX_KEPT_BYTES) return undefined;
+    if (size > MAX_KEPT_BYTES) return done(undefined);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks);
+  done(Buffer.concat(chunks));
 }
 
 /**
  * Copies the body of a `Request` while it is sent, because a `Request` doesn't reveal what its body
  * was created from.
  *
- * `source` is set once the whole body was read.
+ * `source` is set once the whole body was read. `copied` resolves at the end of the copy.
  */
 function keepBody(request) {
-  const keptBody = { source: undefined };
+  if (!request.body) return { source: undefined };
+  const keptBody = { source: undefined, copied: undefined };
   // If the body fails, sending it fails too and reports the error.
-  if (request.body) bytesOf(request.clone().body).then((bytes) => (keptBody.source = bytes), () => {});
+  keptBody.copied = new Promise((done) => readBytes(request.clone().body, done).catch(done)).then((bytes) => {
+    if (Buffer.isBuffer(bytes)) keptBody.source = bytes;
+  });
   return keptBody;
+}
+
+/**
+ * Waits until the body was copied, but not long: the rest of a stream may come much later than the response.
+ *
+ * Rationale: Node 18 passes the copy through a message port. The response to a small form came before the end of the copy,
+ * and the form was not sent again.
+ */
+async function copyEnds({ copied }) {
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, MAX_COPY_MS)));
+  await Promise.race([copied, late]);
+  clearTimeout(timer);
 }
 
 /** Interfaces of bodies that `fetch` doesn't convert to a string, besides buffers and streams. */
@@ -333,6 +351,7 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
     if (request.isStreamOfRequest && Object.keys(authHeaders).length > 0) request.keptBody = keepBody(request.target);
     for (let redirectCount = 0, hasRetried = false; ; ) {
       const response = await send(request, authHeaders, follows ? 'manual' : redirect);
+      if (response.status === 401 || REDIRECTS.includes(response.status)) await copyEnds(request.keptBody);
       const wasRejected = response.status === 401 && Object.keys(authHeaders).length > 0;
       if (wasRejected) await rejectHeaders(request.url, authHeaders);
       const mayRetry = wasRejected && !hasRetried && isReplayable(request);

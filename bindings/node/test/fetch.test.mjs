@@ -245,7 +245,10 @@ test('what is no stream is sent as text, and again', async () => {
 test('a Request is what it is for the global fetch', async () => {
   const dispatcher = { dispatch: () => assert.fail('the dispatcher of the caller') };
   const dispatched = (error) => /the dispatcher of the caller/.test(`${error} ${error.cause}`);
-  await assert.rejects(keyferryFetch(new Request(files, { dispatcher })), dispatched);
+  // The `fetch` of Node 18 doesn't read the dispatcher of a Request.
+  const isRead = await fetch(new Request(`${foreignHost.url}/x`, { dispatcher })).then(() => false, dispatched);
+  const asked = keyferryFetch(new Request(files, { dispatcher }));
+  await (isRead ? assert.rejects(asked, dispatched) : asked);
   await assert.rejects(keyferryFetch(new Request(files), { dispatcher }), dispatched);
   const sent = [];
   const hops = [new Response(null, { status: 302, headers: { location: '/x' } }), new Response()];
