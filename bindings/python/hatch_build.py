@@ -1,7 +1,8 @@
-"""Builds the library with cargo and puts it into the wheel, so that installing the wheel needs no
-Rust.
+"""Builds the library and the programs with cargo and puts them into the wheel, so that installing the
+wheel needs no Rust.
 
-Set `KEYFERRY_LIBRARY=/path/libkeyferry.so` to use a library that is already built.
+To use files that are already built, set `KEYFERRY_LIBRARY` to the path of the library, and
+`KEYFERRY_PROGRAMS` to the directory of the programs.
 """
 
 import os
@@ -19,6 +20,7 @@ NOT_IN_REPOSITORY = (
     "cannot build keyferry: a copy of bindings/python or a source archive lacks the library's source; "
     "build a wheel from bindings/python inside keyferry's repository"
 )
+PROGRAMS = ("keyferry", "git-credential-keyferry")
 
 
 def version():
@@ -34,32 +36,60 @@ class CustomBuildHook(BuildHookInterface):
         if self.target_name != "wheel":
             sys.exit(NOT_IN_REPOSITORY)
         if version == "editable":
-            sys.exit("cannot install keyferry as editable: the wheel contains a compiled library; run `pip install bindings/python`")
-        library = Path(os.environ.get("KEYFERRY_LIBRARY") or built())
+            sys.exit("cannot install keyferry as editable: the wheel contains compiled files; run `pip install bindings/python`")
+        library = Path(os.environ.get("KEYFERRY_LIBRARY") or built("libkeyferry.so"))
+        programs = [program(name) for name in PROGRAMS]
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{platform(library)}"
+        build_data["tag"] = f"py3-none-{platform([library, *programs])}"
         build_data["force_include"][str(library)] = "keyferry/libkeyferry.so"
+        build_data["shared_scripts"].update((str(path), path.name) for path in programs)
 
 
-def built():
-    """Builds the release library and returns its path, which cargo prints."""
-    command = ["cargo", "build", "--release", "--locked", "--package", "keyferry", "--lib", "--message-format", "json-render-diagnostics"]
+def program(name):
+    directory = os.environ.get("KEYFERRY_PROGRAMS")
+    return Path(directory, name) if directory else Path(built(name))
+
+
+def build_command(name):
+    """Returns the cargo command that builds a file. The options are those of the Makefile."""
+    release = ["--release", "--locked", "--message-format", "json-render-diagnostics", "--package"]
+    if name == "libkeyferry.so":
+        return ["cargo", "build", *release, "keyferry", "--lib"]
+    if name == "keyferry":
+        return ["cargo", "build", *release, "keyferry-cli", "--bin", name]
+    return ["cargo", "rustc", *release, "keyferry-cli", "--bin", name, "--", *static_flags()]
+
+
+def static_flags():
+    """Returns the flags that link a program statically, if the C library can be linked so.
+
+    Git starts the helper for each fetch, and a static program starts faster.
+    """
     try:
-        output = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True).stdout
+        found = subprocess.run(["cc", "-print-file-name=libc.a"], stdout=subprocess.PIPE, text=True).stdout
     except FileNotFoundError:
-        sys.exit("cannot build keyferry's library: cargo is not installed; install Rust, or install a wheel of keyferry")
+        return []
+    return ["-C", "target-feature=+crt-static"] if os.path.isabs(found) else []
+
+
+def built(name):
+    """Builds a file of the release and returns its path, which cargo prints."""
+    try:
+        output = subprocess.run(build_command(name), cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True).stdout
+    except FileNotFoundError:
+        sys.exit(f"cannot build {name}: cargo is not installed; install Rust, or install a wheel of keyferry")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"cannot build keyferry's library: cargo failed with status {error.returncode}; see its output above")
-    return re.findall(r'"([^"]+/libkeyferry\.so)"', output)[-1]
+        sys.exit(f"cannot build {name}: cargo failed with status {error.returncode}; see its output above")
+    return re.findall(rf'"([^"]+/{re.escape(name)})"', output)[-1]
 
 
-def platform(library):
-    """Returns the platform tag for the oldest system that the library runs on.
+def platform(files):
+    """Returns the platform tag for the oldest system that all files run on.
 
-    The highest glibc version that the library requires determines the tag.
+    The highest glibc version that a file requires determines the tag. A static program requires none.
     """
     here = re.sub(r"[-.]", "_", sysconfig.get_platform())
-    versions = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)(?:\.\d+)?(?=\0)", library.read_bytes())]
+    versions = [int(minor) for file in files for minor in re.findall(rb"\0GLIBC_2\.(\d+)(?:\.\d+)?(?=\0)", file.read_bytes())]
     if not here.startswith("linux_") or not versions:
         return here
     return here.replace("linux", f"manylinux_2_{max(versions)}", 1)

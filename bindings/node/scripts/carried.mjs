@@ -1,4 +1,7 @@
-/** Files that the package contains and that are elsewhere in the repository. */
+/** Files that the package contains and that are made or copied when it is packed. */
 export const packageFolder = new URL('../', import.meta.url);
-export const carried = new URL(`native/${process.platform}-${process.arch}/libkeyferry.so`, packageFolder);
+export const library = `native/${process.platform}-${process.arch}/libkeyferry.so`;
+export const programs = ['keyferry', 'git-credential-keyferry'];
 export const licences = ['LICENSE-MIT', 'LICENSE-APACHE'];
+export const commonJs = 'cjs/';
+export const all = ['native/', 'bin/', commonJs, ...licences];

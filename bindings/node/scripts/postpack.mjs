@@ -1,6 +1,6 @@
-/** Removes the files that `prepack.mjs` copied. */
+/** Removes the files that `prepack.mjs` made or copied. */
 import { rmSync } from 'node:fs';
 
-import { licences, packageFolder } from './carried.mjs';
+import { all, packageFolder } from './carried.mjs';
 
-for (const name of ['native/', ...licences]) rmSync(new URL(name, packageFolder), { recursive: true, force: true });
+for (const name of all) rmSync(new URL(name, packageFolder), { recursive: true, force: true });

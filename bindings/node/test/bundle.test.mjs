@@ -94,6 +94,16 @@ for (const name of ['app.mjs', 'app.cjs']) {
   });
 }
 
+test('a bundle that imports and requires keyferry has one copy of it', async () => {
+  writeFileSync(join(app, 'other.cjs'), "module.exports = require('keyferry');");
+  writeFileSync(join(app, 'both.mjs'), "import { Session } from 'keyferry'; import other from './other.cjs'; console.log(other.Session === Session);");
+  const outfile = join(app, 'dist/both.mjs');
+  const options = ['--bundle', '--platform=node', '--external:koffi', '--format=esm', `--outfile=${outfile}`];
+  const { err, status } = await run(join(modules, '.bin/esbuild'), [join(app, 'both.mjs'), ...options]);
+  assert.equal(status, 0, err);
+  assert.equal(await outputOf(outfile), 'true\n');
+});
+
 test('neither the environment nor the working directory names a library', async () => {
   const directory = elsewhere();
   deployKoffi(directory);

@@ -22,8 +22,9 @@ test('the first program gets what it asks for', async () => {
 });
 
 test('the other programs say what the text around them says', async () => {
-  assert.equal(programs.length, 4);
+  assert.equal(programs.length, 5);
   assert.match(await outputOf(programs[1], 'second'), /^masv user 20\d\d-/);
   assert.equal(await outputOf(programs[2], 'third'), 'undefined\n');
   assert.match(await outputOf(programs[3], 'fourth'), /^KEYFERRY_E_UNKNOWN_SERVICE the URL belongs to no configured service/);
+  assert.equal(await outputOf(programs[4], 'fifth'), '');
 });

@@ -1,6 +1,6 @@
 """What the tests share: the sandbox's control routes, sessions on it, and programs of their own.
 
-`cargo test --test bindings` sets the environment: `KEYFERRY_…` point to the sandbox, `TEST_…` are its made-up credentials. Nothing here
+`cargo test -p keyferry-cli --test packages` sets the environment: `KEYFERRY_…` point to the sandbox, `TEST_…` are its made-up credentials. Nothing here
 needs the repository: the tests run against the installed package.
 """
 

@@ -19,7 +19,7 @@ const RUN_ELSEWHERE: [(&str, &str); 6] = [
     ("cc quickstart.c", "tests/install.rs"),
     ("cc -std=c99 -shared", "tests/plugins/author.rs"),
     ("sudo install -D", "tests/plugins/author.rs"),
-    ("pip install", "tests/bindings of the library"),
+    ("pip install", "tests/packages"),
 ];
 
 fn is_run_here(block: &Block) -> bool {

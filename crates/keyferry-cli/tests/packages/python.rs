@@ -18,6 +18,8 @@ use keyferry_testing::files;
 use keyferry_testing::harness::Harness;
 use keyferry_testing::skip;
 
+use crate::programs;
+
 const LIMIT: Duration = Duration::from_secs(400);
 /// The checkers are of one version each, for a later one may find more; of the clients the newest
 /// has to work.
@@ -60,7 +62,9 @@ impl Environment {
             .env("HOME", &self.folder)
             .env("PIP_CACHE_DIR", cache("pip"))
             .env("PYRIGHT_PYTHON_CACHE_DIR", cache("pyright"));
-        command.env("KEYFERRY_LIBRARY", files::beside("libkeyferry.so"));
+        command
+            .env("KEYFERRY_LIBRARY", files::beside("libkeyferry.so"))
+            .env("KEYFERRY_PROGRAMS", programs::built());
         run(&mut command)
     }
 
@@ -254,17 +258,46 @@ mod tests {
     }
 
     #[test]
-    fn the_wheel_names_the_oldest_system_that_its_library_runs_on() {
+    fn the_programs_and_the_licences_come_with_the_wheel() {
+        let Some(built_package) = built_package() else {
+            return;
+        };
+        let bin = built_package.tools.folder.join("bin");
+        programs::run_from(&bin);
+        for name in ["keyferry", "git-credential-keyferry"] {
+            programs::assert_mode(&bin.join(name), true);
+        }
+        let files = run(built_package.tools.python().args([
+            "-c",
+            "import importlib.metadata as m\nfor f in m.files('keyferry'): print(f.locate())",
+        ]))
+        .out;
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            let file = files.lines().find(|file| file.ends_with(licence)).unwrap();
+            programs::assert_mode(Path::new(file), false);
+            assert_eq!(
+                fs::read(file).unwrap(),
+                fs::read(repository(licence)).unwrap()
+            );
+        }
+        let library = files.lines().find(|file| file.ends_with(".so")).unwrap();
+        programs::assert_mode(Path::new(library), true);
+    }
+
+    #[test]
+    fn the_wheel_names_the_oldest_system_that_its_files_run_on() {
         let Some(built_package) = built_package() else {
             return;
         };
         if skip::without(&["objdump"]) {
             return;
         }
-        let symbols = run(Command::new("objdump")
-            .arg("-T")
-            .arg(files::beside("libkeyferry.so")))
-        .out;
+        let files = [
+            files::beside("libkeyferry.so"),
+            programs::built().join("keyferry"),
+            programs::built().join("git-credential-keyferry"),
+        ];
+        let symbols = run(Command::new("objdump").arg("-T").args(files)).out;
         let versions = symbols.split("GLIBC_2.").skip(1).filter_map(|rest| {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
             digits.parse::<u32>().ok()

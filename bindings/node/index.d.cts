@@ -441,5 +441,24 @@ export class Session {
  */
 export function createFetch(session?: Session, fetch?: typeof globalThis.fetch): typeof globalThis.fetch;
 
+/** How severe a log message is. `debug` has every HTTP request. */
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
+/**
+ * Passes the log messages of the library to a function, up to a level. The messages contain no secrets.
+ *
+ * The function runs in the event loop of the thread that called `setLog`, in the order of the messages. keyferry never
+ * waits for the function, so it may call keyferry. While a blocking call such as {@link Session.tokenForSync} runs, messages wait
+ * in a pipe of 64 KiB. If it is full, messages are lost, and the next one says how many. The log doesn't keep the process alive. Messages
+ * that are left when the process exits are passed on then.
+ *
+ * A process has one log: a call in any thread replaces the function that was set before. When a worker thread ends, its log ends too.
+ *
+ * Throws `KEYFERRY_E_INVALID_VALUE` if there is no such level; `KEYFERRY_E_UNREACHABLE` if too many files are open.
+ */
+export function setLog(level: LogLevel, callback: (level: LogLevel, message: string) => void): void;
+/** Turns the log off. Messages from before are passed on first. */
+export function setLog(level: 'off'): void;
+
 /** The version of the library, such as `1.2.3`. */
 export const version: string;

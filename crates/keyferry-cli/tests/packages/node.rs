@@ -18,7 +18,11 @@ use keyferry_testing::files;
 use keyferry_testing::harness::Harness;
 use keyferry_testing::skip;
 
+use crate::programs;
+
 const LIMIT: Duration = Duration::from_secs(400);
+/// The oldest Node whose suite must pass. `engines` in package.json has the same series.
+const OLDEST_NODE: &str = "18.20.8";
 /// What the check of the types needs; 20 is the oldest Node whose types know `using`.
 const TYPES: [&str; 2] = ["typescript@5.9", "@types/node@20"];
 
@@ -57,7 +61,8 @@ fn npm(folder: &Path, arguments: &[&str]) -> ProgramOutput {
         .args(arguments)
         .current_dir(folder)
         .env("HOME", folder)
-        .env("KEYFERRY_LIBRARY", files::beside("libkeyferry.so"));
+        .env("KEYFERRY_LIBRARY", files::beside("libkeyferry.so"))
+        .env("KEYFERRY_PROGRAMS", programs::built());
     command
         .env(
             "npm_config_cache",
@@ -144,8 +149,41 @@ impl Installed {
 /// Runs one file of the package's suite beside a sandbox of its own; what it measured is shown.
 fn suite(file: &str) {
     let Some(installed) = installed() else { return };
+    suite_on(Path::new("node"), installed, file);
+}
+
+/// Runs one file of the suite on this Node, and then on the oldest one that the package supports.
+fn suite_on_both(file: &str) {
+    let Some(installed) = installed() else { return };
+    suite_on(Path::new("node"), installed, file);
+    suite_on(oldest_node(), installed, file);
+}
+
+/// Installs the oldest Node that the package supports from the package registry, once, into the build's own folder.
+fn oldest_node() -> &'static Path {
+    static NODE: OnceLock<PathBuf> = OnceLock::new();
+    NODE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("node-{OLDEST_NODE}"));
+        let platform = if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "x64"
+        };
+        let package = format!("node-linux-{platform}");
+        let node = folder.join("node_modules").join(&package).join("bin/node");
+        if !node.is_file() {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("package.json"), "{}").unwrap();
+            let package = format!("{package}@{OLDEST_NODE}");
+            npm(&folder, &["install", "--ignore-scripts", &package]);
+        }
+        node
+    })
+}
+
+fn suite_on(node: &Path, installed: &Installed, file: &str) {
     let harness = Harness::with_library();
-    let mut command = Command::new("node");
+    let mut command = Command::new(node);
     harness
         .set_test_environment(&mut command)
         .current_dir(installed.app())
@@ -175,27 +213,37 @@ fn suite(file: &str) {
 
 #[test]
 fn the_installed_package_passes_its_tests_of_sessions() {
-    suite("session");
+    suite_on_both("session");
 }
 
 #[test]
 fn the_installed_package_passes_its_tests_of_crowds() {
-    suite("crowd");
+    suite_on_both("crowd");
 }
 
 #[test]
 fn the_installed_package_passes_its_tests_of_waiting() {
-    suite("waiting");
+    suite_on_both("waiting");
 }
 
 #[test]
 fn the_installed_package_passes_its_tests_of_fetch() {
-    suite("fetch");
+    suite_on_both("fetch");
+}
+
+#[test]
+fn the_installed_package_passes_its_tests_of_the_log() {
+    suite_on_both("log");
+}
+
+#[test]
+fn the_installed_package_passes_its_tests_of_commonjs() {
+    suite_on_both("commonjs");
 }
 
 #[test]
 fn the_installed_package_passes_its_tests_of_random_arguments_of_fetch() {
-    suite("pairs");
+    suite_on_both("pairs");
 }
 
 #[test]
@@ -250,7 +298,12 @@ fn the_package_carries_the_library_and_what_belongs_to_it() {
     let Some(installed) = installed() else { return };
     for file in [
         "index.js",
-        "index.d.ts",
+        "index.d.cts",
+        "cjs/index.js",
+        "cjs/library.js",
+        "cjs/package.json",
+        "bin/keyferry",
+        "bin/git-credential-keyferry",
         "README.md",
         "LICENSE-MIT",
         "LICENSE-APACHE",
@@ -283,6 +336,19 @@ fn the_package_carries_the_library_and_what_belongs_to_it() {
 }
 
 #[test]
+fn the_programs_of_the_package_run_from_its_bin_directory() {
+    let Some(installed) = installed() else { return };
+    programs::run_from(&installed.app().join("node_modules/.bin"));
+    let package = installed.app().join("node_modules/keyferry");
+    for name in ["keyferry", "git-credential-keyferry"] {
+        programs::assert_mode(&package.join("bin").join(name), true);
+    }
+    for name in ["index.js", "index.d.cts", "LICENSE-MIT", "LICENSE-APACHE"] {
+        programs::assert_mode(&package.join(name), false);
+    }
+}
+
+#[test]
 fn the_package_has_the_version_of_the_library() {
     let manifest: serde_json::Value = serde_json::from_str(
         &fs::read_to_string(files::file("bindings/node/package.json")).unwrap(),
@@ -293,4 +359,6 @@ fn the_package_has_the_version_of_the_library() {
         env!("CARGO_PKG_VERSION"),
         "bindings/node/package.json: npm wants it there: write Cargo.toml's"
     );
+    let (series, _) = OLDEST_NODE.rsplit_once('.').unwrap();
+    assert_eq!(manifest["engines"]["node"], format!(">={series}"));
 }
