@@ -10,19 +10,20 @@ struct log_record {
     pthread_mutex_t lock;
     int messages, freed;
     int32_t highest_level;
-    int reentrant, out_was_null;
+    int reentrant, out_was_null, no_pipe;
     int secrets_found;
 };
 
 static void record_message(int32_t level, const char *message, void *user_data) {
     struct log_record *record = user_data;
     keyferry_config *config = POISON;
-    int32_t status = keyferry_config_new(&config, NULL);
+    int32_t status = keyferry_config_new(&config, NULL), descriptor = 0;
     pthread_mutex_lock(&record->lock);
     record->messages++;
     record->highest_level = level > record->highest_level ? level : record->highest_level;
     record->reentrant += status == KEYFERRY_E_REENTRANT;
     record->out_was_null += config == NULL;
+    record->no_pipe += keyferry_log_open_pipe(KEYFERRY_LOG_DEBUG, &descriptor, NULL) == KEYFERRY_E_REENTRANT && descriptor == -1;
     record->secrets_found += message == NULL || strstr(message, required_env("KEYFERRY_MASV_PASSWORD")) != NULL;
     pthread_mutex_unlock(&record->lock);
 }
@@ -56,7 +57,7 @@ static void messages_come_and_hold_no_secret(void) {
     CHECK(record.secrets_found == 0);
     /* Each call back from inside was turned away. */
     CHECK(record.reentrant == record.messages);
-    CHECK(record.out_was_null == record.messages);
+    CHECK(record.out_was_null == record.messages && record.no_pipe == record.messages);
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
     CHECK(record.freed == 1);
     record.messages = 0;

@@ -1550,9 +1550,10 @@ keyferry_status fileverbs_secret_key(const keyferry_session *session,
  * Sets the function that receives the log messages of the whole library. The messages contain no
  * secrets.
  *
- * `callback` replaces the callback or the pipe that was set before: keyferry waits until no call of the previous callback
- * is running, and then runs the finalizer of the previous callback. A forked child logs nothing
- * until it calls this function itself, and never runs the finalizer of a callback of its parent.
+ * `callback` replaces the callback or the pipe that was set before: keyferry waits until no call of
+ * the previous callback is running, and then runs the finalizer of the previous callback. A forked
+ * child logs nothing until it calls this function itself, and never runs the finalizer of a callback
+ * of its parent.
  *
  * @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
  * @param callback   receives the messages; NULL turns the log off, and `finalizer` then runs at once
@@ -1575,18 +1576,19 @@ keyferry_status keyferry_log_set_callback(int32_t level,
                                           keyferry_error **error_out);
 
 /**
- * Sends the log messages of the whole library to a pipe, for a program with an event loop. The messages
- * contain no secrets.
+ * Sends the log messages of the whole library to a pipe, for a program with an event loop. The
+ * messages contain no secrets.
  *
- * `fd_out` receives the reading end. Each message is one line of UTF-8: the digit of its level, a space, the message.
- * A line has at most 4096 bytes; a longer message is cut.
+ * `fd_out` receives the reading end. Each message is one line of UTF-8: the digit of its level, a
+ * space, the message. A line has at most 4096 bytes; a longer message is cut.
  *
- * keyferry never waits for the reader. If the pipe is full, messages are lost, and the next line says how many.
+ * keyferry never waits for the reader. If the pipe is full, messages are lost, and the next line
+ * says how many.
  *
- * The pipe replaces the callback or the pipe that was set before. A pipe that is replaced ends: its reader
- * reads the rest, and then the end of the file. `keyferry_log_set_callback` with NULL turns the log off. If the
- * program only closes the descriptor, keyferry discards the messages. A forked child logs nothing until it sets
- * its own pipe or callback.
+ * The pipe replaces the callback or the pipe that was set before. The reader of a pipe that was
+ * replaced reads the rest, and then the end of the file. `keyferry_log_set_callback` with NULL turns
+ * the log off. If the program only closes the descriptor, keyferry discards the messages. A forked
+ * child logs nothing until it sets its own pipe or callback.
  *
  * @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
  * @param fd_out     receives a file descriptor that doesn't block, or -1 on failure

@@ -96,11 +96,11 @@ pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
     Ok(())
 }
 
-/// Returns a sink that writes each message to a pipe that doesn't block, as one line: the number of the level, a space, the
-/// message. A line longer than 4096 bytes is cut.
+/// Returns a sink that writes each message to a pipe that doesn't block, as one line: the number of
+/// the level, a space, the message. A line longer than 4096 bytes is cut.
 ///
-/// The sink never waits for the reader. If the pipe is full, the message is lost, and the next line that
-/// the pipe has room for says how many messages were lost.
+/// The sink never waits for the reader. If the pipe is full, the message is lost, and the next line
+/// that the pipe has room for says how many messages were lost.
 pub fn pipe_sink(writer: PipeWriter) -> Sink {
     let lost = Mutex::new(0_u64);
     Box::new(move |level, message| {

@@ -1,10 +1,12 @@
 //! The entry of each exported function: sets out-pointers to NULL before any work, and turns each
 //! error into a status code and an error object. [`panic`] catches panics here.
 //!
-//! The body of each exported function is one call of [`call`], [`call_with_out`],
+//! The body of each exported function is one call of [`call`], [`call_with_out`], [`call_with_pipe`],
 //! [`status_only`] or [`panic::infallible`]. A test checks this.
 
+use std::io::PipeReader;
 use std::mem::MaybeUninit;
+use std::os::fd::IntoRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -50,6 +52,22 @@ pub fn call_with_out<'a, T>(
         out.write(std::ptr::null_mut());
     }
     call(name, error_out, || body(out))
+}
+
+/// Runs the body of a function that can fail and opens a pipe, whose reading end the caller then owns.
+/// Sets `fd_out`, unless it is NULL, to -1 first.
+pub fn call_with_pipe(
+    name: &'static str,
+    fd_out: Option<&mut MaybeUninit<i32>>,
+    error_out: Out<'_, keyferry_error>,
+    body: impl FnOnce() -> Result<PipeReader>,
+) -> keyferry_status {
+    let fd_out = fd_out.map(|out| out.write(-1));
+    call(name, error_out, || {
+        let fd_out = required(fd_out, "fd_out")?;
+        *fd_out = body()?.into_raw_fd();
+        Ok(())
+    })
 }
 
 /// Runs the body of a function that reports only a status code, without an error object. Allocates

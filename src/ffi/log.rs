@@ -4,7 +4,6 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::IntoRawFd;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
@@ -79,9 +78,10 @@ impl Drop for LogSink {
 /// Sets the function that receives the log messages of the whole library. The messages contain no
 /// secrets.
 ///
-/// `callback` replaces the callback or the pipe that was set before: keyferry waits until no call of the previous callback
-/// is running, and then runs the finalizer of the previous callback. A forked child logs nothing
-/// until it calls this function itself, and never runs the finalizer of a callback of its parent.
+/// `callback` replaces the callback or the pipe that was set before: keyferry waits until no call of
+/// the previous callback is running, and then runs the finalizer of the previous callback. A forked
+/// child logs nothing until it calls this function itself, and never runs the finalizer of a callback
+/// of its parent.
 ///
 /// @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
 /// @param callback   receives the messages; NULL turns the log off, and `finalizer` then runs at once
@@ -129,18 +129,19 @@ pub unsafe extern "C" fn keyferry_log_set_callback(
     })
 }
 
-/// Sends the log messages of the whole library to a pipe, for a program with an event loop. The messages
-/// contain no secrets.
+/// Sends the log messages of the whole library to a pipe, for a program with an event loop. The
+/// messages contain no secrets.
 ///
-/// `fd_out` receives the reading end. Each message is one line of UTF-8: the digit of its level, a space, the message.
-/// A line has at most 4096 bytes; a longer message is cut.
+/// `fd_out` receives the reading end. Each message is one line of UTF-8: the digit of its level, a
+/// space, the message. A line has at most 4096 bytes; a longer message is cut.
 ///
-/// keyferry never waits for the reader. If the pipe is full, messages are lost, and the next line says how many.
+/// keyferry never waits for the reader. If the pipe is full, messages are lost, and the next line
+/// says how many.
 ///
-/// The pipe replaces the callback or the pipe that was set before. A pipe that is replaced ends: its reader
-/// reads the rest, and then the end of the file. `keyferry_log_set_callback` with NULL turns the log off. If the
-/// program only closes the descriptor, keyferry discards the messages. A forked child logs nothing until it sets
-/// its own pipe or callback.
+/// The pipe replaces the callback or the pipe that was set before. The reader of a pipe that was
+/// replaced reads the rest, and then the end of the file. `keyferry_log_set_callback` with NULL turns
+/// the log off. If the program only closes the descriptor, keyferry discards the messages. A forked
+/// child logs nothing until it sets its own pipe or callback.
 ///
 /// @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
 /// @param fd_out     receives a file descriptor that doesn't block, or -1 on failure
@@ -160,13 +161,11 @@ pub extern "C" fn keyferry_log_open_pipe(
     fd_out: Option<&mut MaybeUninit<i32>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::call("keyferry_log_open_pipe", error_out, || {
-        let fd_out = boundary::required(fd_out, "fd_out")?.write(-1);
+    boundary::call_with_pipe("keyferry_log_open_pipe", fd_out, error_out, || {
         let level = level_from(level)?;
         let (reader, writer) = pipe::create_nonblocking()?;
         log::install(level, Some(log::pipe_sink(writer)))?;
-        *fd_out = reader.into_raw_fd();
-        Ok(())
+        Ok(reader)
     })
 }
 

@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
-use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
@@ -326,16 +325,14 @@ pub extern "C" fn keyferry_session_start(
     fd_out: Option<&mut MaybeUninit<i32>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::call("keyferry_session_start", error_out, || {
-        let fd_out = boundary::required(fd_out, "fd_out")?.write(-1);
+    boundary::call_with_pipe("keyferry_session_start", fd_out, error_out, || {
         let copy = keyferry_request::checked(request)?.clone();
         let request = boundary::required(request, "request")?;
         with(session, |session| {
             let (reader, writer) = pipe::create()?;
             let outcome = request.start(writer)?;
             session.start(copy, |token| outcome.set(token));
-            *fd_out = reader.into_raw_fd();
-            Ok(())
+            Ok(reader)
         })
     })
 }

@@ -25,7 +25,8 @@ pub fn create() -> Result<(PipeReader, PipeWriter)> {
     io::pipe().map_err(|error| no_pipe(&error))
 }
 
-/// Creates a pipe whose ends don't block: a read from the empty pipe and a write to the full pipe fail.
+/// Creates a pipe whose ends don't block: a read from the empty pipe fails, and a write to the full
+/// pipe.
 ///
 /// # Errors
 /// Those of [`create`].
@@ -58,8 +59,8 @@ fn no_pipe(error: &io::Error) -> Error {
     )
 }
 
-/// Writes at most [`MAX_ATOMIC_BYTES`] to a pipe that doesn't block. Returns whether the pipe had room for all of
-/// them and has a reader; otherwise nothing is written. No signal ends the process.
+/// Writes at most [`MAX_ATOMIC_BYTES`] to a pipe that doesn't block. Returns false, and writes
+/// nothing, if the pipe has no room for all of them or has no reader. No signal ends the process.
 pub fn write_whole(mut pipe: &PipeWriter, bytes: &[u8]) -> bool {
     let _guard = SigpipeGuard::block();
     pipe.write(bytes).is_ok_and(|count| count == bytes.len())

@@ -7,8 +7,7 @@ use syn::{Attribute, Expr, Item, ItemFn, Stmt};
 use super::{File, breaks, holds, holds_in, read, sources};
 
 /// The functions that catch panics.
-const GUARDS: &str =
-    "boundary::call boundary::call_with_out boundary::status_only panic::infallible";
+const GUARDS: &str = "boundary::call boundary::call_with_out boundary::call_with_pipe boundary::status_only panic::infallible";
 /// The sections of a comment, in their order.
 const LABELS: [&str; 5] = ["Errors:", "Owner:", "Threads:", "Source:", "Since:"];
 

@@ -16,6 +16,9 @@ const openPipe = bind('keyferry_log_open_pipe');
 const setCallback = bind('keyferry_log_set_callback');
 
 const levelNames = wordsByNumber('KEYFERRY_LOG_');
+/** The size of a pipe. Source: pipe(7). */
+const PIPE_BYTES = 2 ** 16;
+const NOTHING = Buffer.alloc(0);
 const LINE_END = '\n'.charCodeAt(0);
 
 /** The pipe of the library's log, and the function that gets its messages. */
@@ -24,7 +27,7 @@ class LogPipe {
   #socket;
   #callback;
   /** What was read after the last whole line. */
-  #rest = Buffer.alloc(0);
+  #rest = NOTHING;
 
   constructor(level, callback) {
     this.#callback = callback;
@@ -47,21 +50,16 @@ class LogPipe {
 
   /** Passes on what is in the pipe by now. */
   drain() {
-    const chunk = Buffer.alloc(2 ** 16);
-    this.#pass(chunk.subarray(0, 0));
-    while (!this.#socket.destroyed) {
-      const count = this.#read(chunk);
-      if (count === 0) return;
-      this.#pass(chunk.subarray(0, count));
-    }
+    this.#pass(this.#socket.destroyed ? NOTHING : this.#read());
   }
 
-  /** Reads from the pipe. Returns 0 if it is empty or has ended. */
-  #read(chunk) {
+  /** Reads all that is in the pipe. */
+  #read() {
+    const bytes = Buffer.alloc(PIPE_BYTES);
     try {
-      return readSync(this.#descriptor, chunk);
+      return bytes.subarray(0, readSync(this.#descriptor, bytes));
     } catch (error) {
-      if (error.code === 'EAGAIN') return 0;
+      if (error.code === 'EAGAIN') return NOTHING;
       throw error;
     }
   }
