@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import * as sandbox from './support.mjs';
 
-const example = join(dirname(fileURLToPath(import.meta.resolve('keyferry'))), 'examples/upload-folder.mjs');
+const example = fileURLToPath(new URL('../node_modules/keyferry/examples/upload-folder.mjs', import.meta.url));
 const folder = join(process.env.TEST_FOLDER, 'dailies');
 
 /** What the example says: its end, its output, its complaints. */
