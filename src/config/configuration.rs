@@ -160,6 +160,17 @@ impl Config {
         Ok(())
     }
 
+    /// Adds a profile without settings, unless it exists.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the name is not valid.
+    #[doc(hidden)]
+    pub fn add_profile(&mut self, name: &str) -> Result<()> {
+        check_profile_name(name, "the name of the profile")?;
+        self.profiles.insert(name.to_owned());
+        Ok(())
+    }
+
     /// Returns the default account: a profile's name or `default`.
     #[expect(
         clippy::disallowed_methods,

@@ -41,6 +41,8 @@ pub struct Acquisition {
     pub caller_timeout: Option<Duration>,
     /// How long the token must stay valid.
     pub min_valid: Duration,
+    /// The maximum time since the token was acquired.
+    pub max_age: Option<Duration>,
     /// A fingerprint that identifies the token's user, if this is not the user that the
     /// configuration names.
     pub owner: Option<Fingerprint>,
@@ -79,6 +81,7 @@ impl Acquisition {
             seen_generation: 0,
             caller_timeout: None,
             min_valid: Duration::ZERO,
+            max_age: None,
             owner: None,
         }
     }
@@ -117,6 +120,7 @@ impl Acquisition {
                 .is_some_and(|cached| cached.rejected && cached.token.meta().access == key.access),
             caller_timeout: request.timeout,
             min_valid: request.min_valid,
+            max_age: request.max_age,
             ..Self::new(resolved.account, resolved.service, key)
         })
     }

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::key::{Access, ResourceKind, TokenKey};
 use crate::model::request::{Cancel, Request};
-use crate::model::token::Token;
+use crate::model::token::{Token, TokenKind};
 use crate::ports::service::{FoundToken, RequiredAccess};
 use crate::ports::wait_budget::WaitBudget;
 
@@ -34,8 +34,8 @@ const BACKGROUND_GRACE_US: i64 = 30_000_000;
 /// A flight waits at most this many times the timeout of an HTTP exchange for another flight.
 const MAX_TIMEOUTS: u32 = 10;
 /// The maximum number of further attempts if each attempt finds a token that the caller has rejected
-/// before.
-const MAX_REJECTED_IN_A_ROW: usize = 3;
+/// before, or that is too old for the caller.
+const MAX_UNUSABLE_IN_A_ROW: usize = 3;
 
 /// The engine's entry point.
 pub struct Broker {
@@ -144,6 +144,7 @@ impl Broker {
             .as_ref()
             .filter(|hit| now_us < hit.times.mandatory_us && !hit.rejected)
             && freshness::lasts(hit.token.meta(), request.min_valid, now_us)
+            && freshness::is_recent(hit.token.meta(), request.max_age, now_us)
         {
             if now_us >= hit.times.advisory_us {
                 self.refresh_in_background(resolved, hit, now_us);
@@ -181,15 +182,19 @@ impl Broker {
         let tokens = Persistence::new(&self.state, bound);
         let asker = Asker::Resource(resolved.path);
         let mut outcome = self.try_once(bound, resolved, &mut acquisition, request, deadline);
-        // The caller may also have rejected the newer token that the flight found.
-        for _ in 0..MAX_REJECTED_IN_A_ROW {
+        // The caller may also have rejected the newer token that the flight found, or the token may
+        // be too old for the caller.
+        for _ in 0..MAX_UNUSABLE_IN_A_ROW {
             match &outcome {
                 Ok(token) if tokens.forbids(token, asker) => {
                     acquisition.reject(token.meta().generation);
-                    outcome = self.try_once(bound, resolved, &mut acquisition, request, deadline);
+                }
+                Ok(token) if !self.is_recent(bound, token, request) => {
+                    acquisition.stale_generation = Some(token.meta().generation);
                 }
                 _ => break,
             }
+            outcome = self.try_once(bound, resolved, &mut acquisition, request, deadline);
         }
         let Err(error) = outcome else {
             return outcome;
@@ -202,7 +207,8 @@ impl Broker {
         let present = present
             .filter(|hit| now_us < hit.token.meta().expires_us)
             .or_else(|| tokens.cached(&acquisition.key))
-            .filter(|hit| !tokens.forbids(&hit.token, asker));
+            .filter(|hit| !tokens.forbids(&hit.token, asker))
+            .filter(|hit| self.is_recent(bound, &hit.token, request));
         if let Some(present) = present {
             // Busy means that another process is fetching the token, so nothing is wrong.
             let level = if error.kind == ErrorKind::Busy {
@@ -239,9 +245,16 @@ impl Broker {
                 .load_newer(&read)
                 .or_else(|| Some(tokens.cached(&read.key)?.token))
                 .filter(|token| !tokens.forbids(token, asker))
+                .filter(|token| self.is_recent(bound, token, request))
                 .ok_or(error);
         }
         Err(error)
+    }
+
+    /// Returns whether a token is recent enough for a request. A configured secret always is.
+    fn is_recent(&self, bound: &BoundService, token: &Token, request: &Request) -> bool {
+        token.meta().kind == TokenKind::Key
+            || freshness::is_recent(token.meta(), request.max_age, self.state.now_us(bound))
     }
 
     /// Makes one attempt: looks in the store, checks the backoff, then leads or joins a flight.
@@ -261,6 +274,7 @@ impl Broker {
                 acquisition.reject(meta.generation);
             } else if !is_rejected
                 && freshness::lasts(&meta, request.min_valid, self.state.now_us(bound))
+                && self.is_recent(bound, &token, request)
             {
                 return Ok(token);
             } else {

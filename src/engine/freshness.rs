@@ -49,6 +49,16 @@ pub fn lasts(meta: &TokenMeta, min_valid: Duration, now_us: i64) -> bool {
     meta.expires_us - now_us >= wanted
 }
 
+/// Returns whether a token was acquired within the last `max_age`. A token whose time of acquisition
+/// is in the future is too old, because the clock was set back since.
+pub fn is_recent(meta: &TokenMeta, max_age: Option<Duration>, now_us: i64) -> bool {
+    let Some(max_age) = max_age else {
+        return true;
+    };
+    let max_us = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
+    (0..=max_us).contains(&now_us.saturating_sub(meta.acquired_us))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +119,13 @@ mod tests {
         let lasts = |min, now| lasts(&meta(900), Duration::from_secs(min), now * SECOND_US);
         assert!(lasts(0, 899) && lasts(800, 100) && !lasts(800, 101));
         assert!(lasts(3600, 450) && !lasts(3600, 451));
+    }
+
+    #[test]
+    fn a_token_is_recent_for_its_first_seconds_only() {
+        let recent =
+            |now_s: i64| is_recent(&meta(900), Some(Duration::from_secs(10)), now_s * SECOND_US);
+        assert!(recent(0) && recent(10) && !recent(11) && !recent(-1));
+        assert!(is_recent(&meta(900), None, -1));
     }
 }

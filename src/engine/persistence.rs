@@ -118,7 +118,9 @@ impl<'a> Persistence<'a> {
         let now_us = self.state.now_us(self.bound);
         !acquisition.rejected
             && self.cached(&acquisition.key).is_some_and(|hit| {
-                freshness::lasts(hit.token.meta(), acquisition.min_valid, now_us)
+                let meta = hit.token.meta();
+                freshness::lasts(meta, acquisition.min_valid, now_us)
+                    && freshness::is_recent(meta, acquisition.max_age, now_us)
             })
     }
 

@@ -29,6 +29,10 @@ pub struct Request {
     /// expires sooner. With 0, it refreshes the token only shortly before the expiry, in the refresh
     /// windows that docs/behaviour.md describes.
     pub min_valid: Duration,
+    /// The maximum time since the token was acquired. keyferry fetches another token in place of an
+    /// older one, and returns the error if that fails. `None` means any time.
+    #[doc(hidden)]
+    pub max_age: Option<Duration>,
     /// The access that the token must allow. `None` means the access that the resource implies.
     pub access: Option<Access>,
     /// The account whose token is requested. `None` means the session's selected account.

@@ -230,6 +230,28 @@ pub fn save(
     Ok("the kernel's keyring, until this machine reboots")
 }
 
+/// Deletes an item from all keyrings. An item that does not exist is not an error.
+///
+/// # Errors
+/// [`ErrorKind::SecretSource`] if a keyring that may have the item cannot be used.
+pub fn delete(service: &str, account: &str, environment: &Environment) -> Result<()> {
+    let mut gate = keyring_gate().lock();
+    gate.failures.clear();
+    if let Some(tool) = find_tool(environment) {
+        let mut command = Command::new(tool);
+        command.args(["clear", "service", service, "account", account]);
+        match run(without_secrets(&mut command), None, LIMITS) {
+            // `clear` exits with 1 if there is no such item.
+            Ok((_, RunOutcome::Exited(Some(0 | 1)))) => {}
+            outcome => return Err(tool_error(&outcome)),
+        }
+    }
+    match keyutils::remove(&kernel_key_name(service, account)) {
+        Err(error) if find_tool(environment).is_none() => Err(unavailable_error(&error)),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the path of the tool. `None` if it is not installed, or if there is no D-Bus session bus
 /// to reach the keyring.
 fn find_tool(environment: &Environment) -> Option<&'static str> {

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::private_file::Privacy;
 
-pub use keyring::{Keyring, save as save_in_keyring};
+pub use keyring::{Keyring, delete as delete_from_keyring, save as save_in_keyring};
 pub use plugin::PluginSecrets;
 
 /// Returns the error for a caller whose deadline passes while it waits for the secret of a setting.

@@ -45,8 +45,18 @@ impl Lookup<'_> {
             let link = link_key(self.state, bound, resolved, &Request::default())?;
             // Loads the link's package, if another process has stored it.
             let _ = Persistence::new(self.state, bound).record(&link);
-            let package = self.state.aliases.read().get(&link).cloned();
-            return Ok(package.into_iter().chain([link]).collect());
+            // A protected link was opened with a password, which is part of its key.
+            let is_it = |other: &TokenKey| {
+                other.scope.fingerprint() == link.scope.fingerprint()
+                    && other.url_id() == link.url_id()
+            };
+            let aliases = self.state.aliases.read();
+            let others = aliases.iter().filter(|(other, _)| is_it(other));
+            let mut keys: Vec<_> = aliases.get(&link).cloned().into_iter().collect();
+            keys.extend(others.map(|(_, package)| package.clone()));
+            drop(aliases);
+            keys.push(link);
+            return Ok(keys);
         }
         let usual = accesses(resolved.target.required, None);
         let others = [Access::Manage, Access::Write, Access::Read]

@@ -2,6 +2,7 @@
 //!
 //! The first call that uses the process-wide default session opens it.
 
+mod credentials;
 pub mod inspect;
 mod lookup;
 pub mod offline;
@@ -273,6 +274,7 @@ impl Session {
                     .filter(|hit| !hit.rejected)
                     .map(|hit| hit.token);
                 hit.filter(|token| freshness::lasts(token.meta(), request.min_valid, now_us))
+                    .filter(|token| freshness::is_recent(token.meta(), request.max_age, now_us))
                     .ok_or_else(not_cached)
             })
     }
@@ -507,13 +509,10 @@ impl Session {
     /// written.
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
         let _budget = WaitBudget::begin(None);
-        let state = &self.broker.state;
         let Some(token) = self.lookup().token_of_value(resource, value)? else {
             return Ok(());
         };
-        self.lookup().at(resource, |resolved, _| {
-            replacement::reject(state, &token, Asker::Resource(resolved.path))
-        })
+        self.reject_for(resource, &token)
     }
 
     /// Removes the tokens of a resource, or all tokens, from the cache and the store. Their renewal

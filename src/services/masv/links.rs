@@ -85,7 +85,7 @@ impl Masv {
             let message = if spec.link_password.is_some() {
                 "MASV rejected the link; check its secret and its password"
             } else {
-                "MASV rejected the link; check its secret, or pass its password if it has one"
+                "MASV rejected the link; check its secret, and pass its password if it has one, as with --link-password-file"
             };
             matches!(response.status, 400 | 401 | 403)
                 .then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
