@@ -8,6 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Command;
+use crate::commands::curl;
 use crate::commands::git::GitOptions;
 use crate::exit_code::{EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::json::JsonOutput;
@@ -52,7 +53,13 @@ pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Comm
         }));
     }
     streams.json = JsonOutput::of(arguments.iter());
+    let is_curl_config = arguments.first().is_some_and(|word| word == "curl")
+        && streams.json == JsonOutput::Off
+        && !arguments.iter().any(|word| word == "--");
     if let Some(message) = secret_input::secret_option_error(&arguments) {
+        if is_curl_config {
+            curl::print_stop(streams);
+        }
         return Err(streams.fail_usage(&message));
     }
     let takes_secrets = arguments
@@ -62,6 +69,9 @@ pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Comm
         Ok(command_line) => return Ok(command_line.command),
         Err(error) => error,
     };
+    if is_curl_config && error.use_stderr() {
+        curl::print_stop(streams);
+    }
     if takes_secrets && error.use_stderr() {
         // clap's message would quote the unknown argument, which may be a password.
         let hint =

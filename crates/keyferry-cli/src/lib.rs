@@ -24,3 +24,4 @@ pub mod table;
 pub mod temp_dir;
 pub mod terminal;
 pub mod time_format;
+pub mod token_options;

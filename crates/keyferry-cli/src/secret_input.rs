@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use zeroize::Zeroizing;
@@ -20,6 +20,47 @@ use keyferry::secret::{Extent, Secret};
 use keyferry::sys::private_file::{self, Privacy};
 
 const MAX_INPUT_BYTES: usize = 64 * 1024;
+
+/// The source of the password of a link. Without an option, a command prompts for the password if
+/// the link needs one and a terminal is there.
+#[derive(Args)]
+pub struct LinkPasswordInput {
+    /// Read the password of a protected link from this file
+    ///
+    /// Other users must not be able to read the file. Without this option and --link-password-fd,
+    /// keyferry prompts for the password at a terminal if the service rejects the link.
+    #[arg(long, value_name = "FILE")]
+    pub link_password_file: Option<PathBuf>,
+    /// Read the password of a protected link from this file descriptor
+    #[arg(long, value_name = "N", conflicts_with = "link_password_file")]
+    pub link_password_fd: Option<i32>,
+}
+
+impl LinkPasswordInput {
+    /// Reads the password. None if no option names its source.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SecretSource`] if the password is missing or invalid; [`ErrorKind::UnsafeFile`]
+    /// if other users can read the file.
+    pub fn read(&self) -> Result<Option<Secret>> {
+        let lines = read_source(
+            self.link_password_fd,
+            self.link_password_file.as_deref(),
+            "--link-password-fd",
+        )?;
+        let Some(lines) = lines else {
+            return Ok(None);
+        };
+        let password = lines.into_iter().next().unwrap_or_default();
+        if password.is_empty() {
+            return Err(source_error(
+                "the password of the link is missing or empty; write it as the first line",
+            ));
+        }
+        check_input(&password, "the password of the link")?;
+        Ok(Some(password))
+    }
+}
 
 /// The source of a secret. Without an option, the source is a prompt, or standard input if standard
 /// input is not a terminal.
@@ -62,8 +103,13 @@ pub fn secret_option_error(words: &[OsString]) -> Option<String> {
         SECRET_OPTIONS.iter().find(|refused| **refused == name)
     });
     let name = found.into_iter().next()?;
+    let options = if *name == "--link-password" {
+        "--link-password-file or --link-password-fd"
+    } else {
+        "--secret-file or --secret-fd"
+    };
     Some(format!(
-        "{name} is not an option: other users can read secrets in a command line; use the prompt, --secret-file or --secret-fd, and \
+        "{name} is not an option: other users can read secrets in a command line; use the prompt, {options}, and \
          replace a secret that was already passed this way"
     ))
 }
@@ -80,7 +126,6 @@ impl SecretInput {
     /// # Errors
     /// [`ErrorKind::SecretSource`] if a required secret is missing or the input is invalid;
     /// [`ErrorKind::UnsafeFile`] if other users can read the file.
-    #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
     pub fn read(
         &self,
         prompts: &[&str],
@@ -88,26 +133,13 @@ impl SecretInput {
         context: &CliContext,
         streams: &mut Streams<'_>,
     ) -> Result<Vec<Secret>> {
-        let secrets = match (&self.secret_fd, &self.secret_file) {
-            (Some(1 | 2), _) => {
-                return Err(source_error(
-                    "cannot read a secret from --secret-fd 1 or 2: they are for output; use another descriptor, as in --secret-fd 3 3<FILE",
-                ));
-            }
-            (Some(number), _) => {
-                let file = stdio::open_inherited_fd(*number).map_err(|_| {
-                    source_error("the descriptor of --secret-fd is not open; open it, as in --secret-fd 3 3<FILE")
-                })?;
-                read_lines(&file)?
-            }
-            (None, Some(path)) => {
-                let bytes = private_file::read(path, Privacy::Private, MAX_INPUT_BYTES)?;
-                split_lines(&Zeroizing::new(bytes), &path.display().to_string())?
-            }
-            (None, None) if context.stdin_is_terminal => {
+        let given = read_source(self.secret_fd, self.secret_file.as_deref(), "--secret-fd")?;
+        let secrets = match given {
+            Some(secrets) => secrets,
+            None if context.stdin_is_terminal => {
                 return self.prompt_for_each(prompts, required, context);
             }
-            (None, None) => read_lines(&mut *streams.stdin)?,
+            None => read_lines(&mut *streams.stdin)?,
         };
         if secrets.len() < required || secrets.iter().take(required).any(Secret::is_empty) {
             return Err(source_error(
@@ -117,9 +149,7 @@ impl SecretInput {
         secrets
             .iter()
             .filter(|secret| !secret.is_empty())
-            .try_for_each(|secret| {
-                check_text(ErrorKind::SecretSource, "the secret", secret.expose())
-            })?;
+            .try_for_each(|secret| check_input(secret, "the secret"))?;
         Ok(secrets
             .into_iter()
             .chain(std::iter::repeat_with(Secret::default))
@@ -152,6 +182,38 @@ impl SecretInput {
     }
 }
 
+/// Reads the lines of a descriptor or a file. None if neither is given. `fd_option` is the option
+/// that names the descriptor, for error messages.
+fn read_source(
+    fd: Option<i32>,
+    file: Option<&Path>,
+    fd_option: &str,
+) -> Result<Option<Vec<Secret>>> {
+    match (fd, file) {
+        (Some(1 | 2), _) => Err(source_error(format!(
+            "cannot read a secret from {fd_option} 1 or 2: they are for output; use another descriptor, as in {fd_option} 3 3<FILE"
+        ))),
+        (Some(number), _) => {
+            let file = stdio::open_inherited_fd(number).map_err(|_| {
+                source_error(format!(
+                    "the descriptor of {fd_option} is not open; open it, as in {fd_option} 3 3<FILE"
+                ))
+            })?;
+            read_lines(&file).map(Some)
+        }
+        (None, Some(path)) => {
+            let bytes = private_file::read(path, Privacy::Private, MAX_INPUT_BYTES)?;
+            split_lines(&Zeroizing::new(bytes), &path.display().to_string()).map(Some)
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "looks for control characters")]
+fn check_input(secret: &Secret, subject: &str) -> Result<()> {
+    check_text(ErrorKind::SecretSource, subject, secret.expose())
+}
+
 fn read_lines(input: impl Read) -> Result<Vec<Secret>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     input
@@ -176,6 +238,6 @@ fn split_lines(bytes: &[u8], subject: &str) -> Result<Vec<Secret>> {
         .collect()
 }
 
-fn source_error(what: &'static str) -> Error {
-    Error::new(ErrorKind::SecretSource, what)
+fn source_error(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::SecretSource, what.into())
 }

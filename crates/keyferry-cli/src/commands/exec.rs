@@ -22,9 +22,9 @@ use keyferry::error::Result;
 use keyferry::sys::io_cause::{self, Subject};
 
 /// The program does not exist. Shells use the same exit code.
-const EXIT_NOT_FOUND: u8 = 127;
+pub const EXIT_NOT_FOUND: u8 = 127;
 /// The program exists but cannot be started.
-const EXIT_NOT_STARTED: u8 = 126;
+pub const EXIT_NOT_STARTED: u8 = 126;
 
 /// The section of the help that lists the exit codes.
 pub const EXIT_CODES_HELP: &str = "Exit codes: those of the program. If keyferry cannot start it:

@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod config;
+pub mod curl;
 pub mod doctor;
 pub mod exec;
 pub mod explain;
@@ -13,6 +14,7 @@ pub mod login;
 pub mod logout;
 pub mod plugin;
 pub mod print;
+pub mod reject;
 pub mod sandbox;
 pub mod status;
 
@@ -25,6 +27,7 @@ use crate::streams::Streams;
 
 use agent::AgentOptions;
 use config::ConfigOptions;
+use curl::CurlOptions;
 use doctor::DoctorOptions;
 use exec::ExecOptions;
 use explain::ExplainOptions;
@@ -35,6 +38,7 @@ use logout::LogoutOptions;
 use plugin::PluginOptions;
 use print::OutputFormat;
 use print::PrintOptions;
+use reject::RejectOptions;
 use sandbox::SandboxOptions;
 use status::StatusOptions;
 
@@ -68,10 +72,10 @@ pub enum Command {
     /// itself, because other users of the machine can read command lines.
     #[command(after_help = EXIT_CODES_HELP)]
     Login(LoginOptions),
-    /// Delete stored tokens, including the secrets that refresh them
+    /// Delete stored tokens, and the secrets that `keyferry login --save` saved
     ///
-    /// Keeps the configured passwords and keys, so the next request logs in again. To prevent this,
-    /// remove the settings that the output lists.
+    /// Keeps all other passwords and keys that are configured, so the next request logs in again. To
+    /// prevent this, remove the settings that the output lists.
     #[command(after_help = EXIT_CODES_HELP)]
     Logout(LogoutOptions),
     /// List the stored tokens and how long they remain valid
@@ -90,20 +94,33 @@ pub enum Command {
     /// clients also send such a header to the host that a redirect names.
     #[command(after_help = EXIT_CODES_HELP)]
     Header(PrintOptions),
-    /// Print a curl configuration with the headers for a URL, for use with `curl -K -`
+    /// Run curl with the headers for a URL, or print them for `curl -K -`
     ///
-    /// Example: `keyferry curl URL | curl -K - URL`
+    /// Example: `keyferry curl -- -sS -o FILE URL`
     ///
-    /// The configuration sets `max-redirs = 0`, so that curl follows no redirects even with -L.
-    /// Otherwise curl would also send the header to the host that a redirect names.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Curl(PrintOptions),
+    /// keyferry gets the headers for the one URL in ARGS and replaces itself with curl. curl reads
+    /// the headers from a descriptor, and does not read ~/.curlrc. keyferry refuses every option
+    /// that could send the headers to another host or print them, such as -L and -v.
+    ///
+    /// Example without ARGS: `keyferry curl URL | curl -K - URL`
+    ///
+    /// Prints a configuration file for curl. It sets `max-redirs = 0`, so that curl follows no
+    /// redirects even with -L. Otherwise curl would also send the headers to the host that a
+    /// redirect names. After an error, the configuration stops curl before it sends a request.
+    #[command(after_help = curl::after_help())]
+    Curl(CurlOptions),
     /// Print the token or key for a URL, without a header name
     ///
     /// Use it for programs that build the header themselves. `keyferry header` also prints the
     /// header's name.
     #[command(after_help = EXIT_CODES_HELP)]
     Token(PrintOptions),
+    /// Report that a service refused the token that keyferry gave for a URL
+    ///
+    /// Run it after a 401 response. keyferry then no longer returns this token for this URL, in any
+    /// program. Other URLs still get the token. The output says what the next request does.
+    #[command(after_help = EXIT_CODES_HELP)]
+    Reject(RejectOptions),
     /// Run a program with the secrets of a profile in its environment
     ///
     /// Sets one environment variable for each setting of the profile. For example, MASV_API_KEY is
@@ -174,8 +191,9 @@ pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) ->
         Command::Plugin(options) => plugin::run(&options, context, streams),
         Command::Config(options) => config::run(&options, context, streams),
         Command::Header(options) => print::run(OutputFormat::Header, &options, context, streams),
-        Command::Curl(options) => print::run(OutputFormat::Curl, &options, context, streams),
+        Command::Curl(options) => curl::run(&options, context, streams),
         Command::Token(options) => print::run(OutputFormat::Token, &options, context, streams),
+        Command::Reject(options) => reject::run(&options, context, streams),
         Command::Get(options) => get::run(&options, context, streams),
         Command::Git(options) => git::run(&options.words, context, streams),
     }

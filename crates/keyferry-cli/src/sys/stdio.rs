@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -130,6 +130,26 @@ pub fn open_inherited_fd(number: i32) -> io::Result<File> {
 /// # Errors
 /// Returns the errors of the system calls.
 pub fn memfd_stdin(bytes: &[u8]) -> io::Result<Stdio> {
+    memory_file(bytes).map(Stdio::from)
+}
+
+/// Creates a descriptor that contains these bytes, and that stays open in the program that replaces
+/// this one. The bytes are in memory only, not in a named file.
+///
+/// # Errors
+/// Returns the errors of the system calls.
+pub fn inheritable_input(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let input = memory_file(bytes)?;
+    // SAFETY: the call takes only integers, and the descriptor is open as long as `input` exists.
+    let failed = unsafe { libc::fcntl(input.as_raw_fd(), libc::F_SETFD, 0) };
+    if failed == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(input)
+    }
+}
+
+fn memory_file(bytes: &[u8]) -> io::Result<OwnedFd> {
     #[cfg(target_os = "linux")]
     {
         // SAFETY: the name is a C string that outlives the call.

@@ -5,6 +5,7 @@
 
 mod args;
 mod curl;
+mod curl_run;
 mod documents;
 mod encodings;
 mod exec;
@@ -20,6 +21,7 @@ mod login;
 mod other_home;
 mod privilege;
 mod programs;
+mod reject;
 mod secret_leaks;
 mod short_forms;
 mod startup;

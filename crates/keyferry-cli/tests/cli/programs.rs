@@ -1,5 +1,6 @@
 //! The built programs, run in the harness.
 
+use keyferry_cli::commands::curl::STOP_CONFIG;
 use keyferry_testing::child::{ProgramOutput, run_with_input};
 use keyferry_testing::harness::Harness;
 
@@ -22,6 +23,19 @@ impl Programs for Harness {
     fn helper(&self, operation: &str, input: &str) -> ProgramOutput {
         run_with_input(&mut self.program(HELPER, &[operation]), input)
     }
+}
+
+/// Panics unless `keyferry curl` failed as [`ProgramOutput::assert_error`] says, and printed the
+/// configuration that stops curl.
+#[track_caller]
+pub(crate) fn assert_stops_curl(mut output: ProgramOutput, code: i32, hint: &str) {
+    assert_eq!(
+        std::mem::take(&mut output.out),
+        STOP_CONFIG,
+        "{}",
+        output.err
+    );
+    output.assert_error(code, hint);
 }
 
 /// Returns the lines of git's credential protocol that name a service's host.

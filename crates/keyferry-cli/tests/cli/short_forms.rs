@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::programs::{HELPER, KEYFERRY, Programs};
+use crate::programs::{HELPER, KEYFERRY, Programs, assert_stops_curl};
 use keyferry_testing::child::run_with_input;
 use keyferry_testing::harness::Harness;
 
@@ -20,7 +20,6 @@ fn every_command_refuses_a_misspelt_short_form() {
     for (resource, said) in MISSPELT {
         for words in [
             &["header"][..],
-            &["curl"],
             &["token"],
             &["header", "--json"],
             &["header", "--access", "manage"],
@@ -40,6 +39,13 @@ fn every_command_refuses_a_misspelt_short_form() {
                 }
             }
         }
+        assert_stops_curl(harness.keyferry(&["curl", resource]), 1, said);
+        let mut command = harness.program(KEYFERRY, &["curl", "-"]);
+        let output = run_with_input(&mut command, &format!("{resource}\n"));
+        assert_stops_curl(output, 1, said);
+        harness
+            .keyferry(&["curl", "--json", resource])
+            .assert_error(1, said);
     }
     assert_eq!(harness.sandbox().count("requests"), 0);
 }
