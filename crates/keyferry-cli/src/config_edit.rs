@@ -1,4 +1,4 @@
-//! Changes one setting in the text of `config.toml`. The rest of the text keeps its comments, order
+//! Changes or removes one setting in the text of `config.toml`. The rest of the text keeps its comments, order
 //! and layout.
 //!
 //! This module neither reads nor writes files.
@@ -50,6 +50,103 @@ pub fn with_setting(
     } else {
         new_text
     })
+}
+
+/// Returns the text of a file without one setting. A comment on the line of the setting stays, and
+/// so does every other line. A section of the default account goes if nothing is left in it. A
+/// setting that is not in the file is not an error.
+///
+/// # Errors
+/// [`ErrorKind::Config`] if the text is not TOML, or if the setting has the form of a table. The
+/// error message names the setting that the user must remove.
+pub fn without_setting(path: &Path, text: &str, account: &str, key: &str) -> Result<String> {
+    let document = toml_edit::Document::parse(text)
+        .map_err(|error| toml_error(path, text.as_bytes(), error.span()))?;
+    let (names, leaf) = key_path(account, key);
+    let mut table: &dyn TableLike = document.as_table();
+    for name in &names {
+        match table.get(name).and_then(Item::as_table_like) {
+            Some(inner) => table = inner,
+            None => return Ok(text.to_owned()),
+        }
+    }
+    let Some((found, item)) = table.get_key_value(leaf) else {
+        return Ok(text.to_owned());
+    };
+    let refuse = || {
+        let message = format!(
+            "cannot change {} safely; remove `{leaf}` under [{}] yourself",
+            path.display(),
+            names.join(".")
+        );
+        Error::new(ErrorKind::Config, message)
+    };
+    let spans = found.span().zip(item.as_value().and_then(Value::span));
+    let (key_span, value_span) = spans.ok_or_else(refuse)?;
+    let line = text[..key_span.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[value_span.end..]
+        .find('\n')
+        .map_or(text.len(), |at| value_span.end + at + 1);
+    let (before, after) = (&text[line..key_span.start], &text[value_span.end..end]);
+    let new_text = if before.contains(['{', ',']) {
+        without_inline(text, &names, leaf).ok_or_else(refuse)?
+    } else {
+        let comment = after.trim_start_matches([' ', '\t']);
+        let kept = if comment.trim().is_empty() {
+            ""
+        } else {
+            comment
+        };
+        drop_empty_section(&format!("{}{kept}", &text[..line]), &text[end..], &names)
+    };
+    match new_text.parse::<DocumentMut>() {
+        Ok(_) => Ok(new_text),
+        Err(_) => Err(refuse()),
+    }
+}
+
+/// Returns the text without a setting of an inline table.
+fn without_inline(text: &str, names: &[&str], leaf: &str) -> Option<String> {
+    let mut document: DocumentMut = text.parse().ok()?;
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    for name in names {
+        table = table.get_mut(name)?.as_table_like_mut()?;
+    }
+    let removed = table.remove(leaf)?;
+    // The space before the closing brace belongs to the last value.
+    let end = removed.as_value()?.decor().suffix().cloned();
+    let last = table.iter_mut().last();
+    if let (Some(end), Some(last)) = (end, last.and_then(|(_, item)| item.as_value_mut())) {
+        last.decor_mut().set_suffix(end);
+    }
+    let new_text = document.to_string();
+    Some(if text.contains("\r\n") {
+        new_text.replace("\r\n", "\n").replace('\n', "\r\n")
+    } else {
+        new_text
+    })
+}
+
+/// Joins the text before and after a removed setting. Leaves out the header of its section if the
+/// header is the last line before it, and nothing else is in the section.
+fn drop_empty_section(before: &str, after: &str, names: &[&str]) -> String {
+    let header = format!("[{}]", names.join("."));
+    let is_empty = after.trim_start().is_empty() || after.trim_start().starts_with('[');
+    let head = before.trim_end();
+    match head.strip_suffix(&header) {
+        Some(rest) if is_empty && names.len() == 1 && (rest.is_empty() || rest.ends_with('\n')) => {
+            let rest = rest.strip_suffix('\n').map_or(rest, |shorter| {
+                let is_blank = shorter.ends_with('\n') || shorter.ends_with("\n\r");
+                if is_blank {
+                    shorter.trim_end_matches('\r')
+                } else {
+                    rest
+                }
+            });
+            format!("{rest}{after}")
+        }
+        _ => format!("{before}{after}"),
+    }
 }
 
 /// Splits a key into the names of its tables and its last name.
@@ -428,6 +525,73 @@ mod tests {
         assert_eq!(
             edit("[masv]\npassword = 'ab#canary'\n").unwrap(),
             format!("[masv]\npassword = {VALUE}\n")
+        );
+    }
+
+    #[test]
+    fn a_setting_goes_and_the_rest_stays_to_the_letter() {
+        for (before, after) in [
+            ("[masv]\npassword = V\n", ""),
+            (
+                "store = \"memory\"\n\n[masv]\npassword = V\n",
+                "store = \"memory\"\n",
+            ),
+            (
+                "[masv]\nemail = 'a'\npassword = V\n",
+                "[masv]\nemail = 'a'\n",
+            ),
+            (
+                "# top\n[masv] # here\n# why\n  password = V # mine\n# off\n\n[agent]\n",
+                "# top\n[masv] # here\n# why\n# mine\n# off\n\n[agent]\n",
+            ),
+            (
+                "[masv]\npassword = V\n\n[agent]\nurl = 'u'\n",
+                "\n[agent]\nurl = 'u'\n",
+            ),
+            ("[masv]\n# mine\npassword = V\n", "[masv]\n# mine\n"),
+            (
+                "masv.password = V\nmasv.email = 'b'\n",
+                "masv.email = 'b'\n",
+            ),
+            (
+                "masv = { email = \"a\", password = V } # inline\n",
+                "masv = { email = \"a\" } # inline\n",
+            ),
+            (
+                "[profile.w.masv]\npassword = V\n",
+                "[profile.w.masv]\npassword = V\n",
+            ),
+            ("[masv]\nemail = 'a'\n", "[masv]\nemail = 'a'\n"),
+            ("", ""),
+        ] {
+            let remove = |text: &str| {
+                without_setting(Path::new("/c.toml"), text, DEFAULT_ACCOUNT, "masv.password")
+            };
+            let before = before.replace('V', VALUE);
+            let after = after.replace('V', VALUE);
+            assert_eq!(remove(&before).unwrap(), after, "{before:?}");
+            assert_eq!(
+                remove(&before.replace('\n', "\r\n")).unwrap(),
+                after.replace('\n', "\r\n"),
+                "{before:?}"
+            );
+        }
+        let table = "[masv.password]\n# why\nfile = \"/s\"\n";
+        let error = without_setting(
+            Path::new("/c.toml"),
+            table,
+            DEFAULT_ACCOUNT,
+            "masv.password",
+        );
+        assert_eq!(
+            error.unwrap_err().message(),
+            "cannot change /c.toml safely; remove `password` under [masv] yourself"
+        );
+        let profile = format!("[profile.w.masv]\npassword = {VALUE}\n");
+        assert_eq!(
+            without_setting(Path::new("/c.toml"), &profile, "w", "masv.password").unwrap(),
+            "[profile.w.masv]\n",
+            "the profile stays"
         );
     }
 }

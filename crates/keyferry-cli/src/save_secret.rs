@@ -1,20 +1,22 @@
 //! Saves a secret in the keyring or in a file with mode 0600, and writes a reference to it into
-//! `config.toml`.
+//! `config.toml`. Removes such a secret and its reference again.
 //!
 //! The secret itself is never written into the configuration.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::ValueEnum;
 
 use toml_edit::Value;
 
-use crate::config_edit::with_setting;
+use crate::config_edit::{with_setting, without_setting};
 use crate::context::CliContext;
-use keyferry::config::{DEFAULT_ACCOUNT, user_file};
+use keyferry::config::{DEFAULT_ACCOUNT, Setting, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
-use keyferry::secret_sources::save_in_keyring;
+use keyferry::secret_sources::{delete_from_keyring, save_in_keyring};
+use keyferry::sys::io_cause;
 use keyferry::sys::private_file::{self, Privacy};
 use keyferry::text;
 
@@ -27,10 +29,14 @@ pub enum SaveTarget {
     File,
 }
 
+/// The service name of the items in the keyring.
+const KEYRING_SERVICE: &str = "keyferry";
+
 /// The longest configuration file that can be edited.
 const MAX_CONFIG_BYTES: usize = 256 * 1024;
 
-/// Saves the secret of a setting. Returns a description of where it was saved.
+/// Saves the secret of a setting. Returns a description of where it was saved, and the reference to
+/// it in TOML.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if the configuration cannot be found or edited; [`ErrorKind::UnsafeFile`]
@@ -42,18 +48,15 @@ pub fn save_secret(
     key: &str,
     secret: &Secret,
     context: &CliContext,
-) -> Result<String> {
+) -> Result<(String, String)> {
     let config = config_path(context)?;
-    let item = if account == DEFAULT_ACCOUNT {
-        key.to_owned()
-    } else {
-        format!("{account}.{key}")
-    };
+    let item = item_name(account, key);
     let (reference, location) = match target {
         SaveTarget::Keyring => {
-            let keyring_name = save_in_keyring("keyferry", &item, secret, &context.environment)?;
+            let keyring_name =
+                save_in_keyring(KEYRING_SERVICE, &item, secret, &context.environment)?;
             (
-                Value::from_iter([("keyring", Value::from_iter(["keyferry", &item]))]),
+                Value::from_iter([("keyring", Value::from_iter([KEYRING_SERVICE, &item]))]),
                 keyring_name.to_owned(),
             )
         }
@@ -68,16 +71,69 @@ pub fn save_secret(
             (Value::from_iter([("file", &name)]), name)
         }
     };
+    let line = reference.to_string();
     write_setting(&config, account, key, reference)?;
-    Ok(location)
+    Ok((location, line))
 }
 
-/// Saves a value that is not secret in `config.toml`.
+/// Removes a secret that [`save_secret`] saved, and the reference to it. Returns a description of
+/// where the secret was. Returns `None` and changes nothing if the setting refers to anything else.
+///
+/// # Errors
+/// Returns the errors of [`save_secret`]. If the secret could not be removed, the error says where
+/// it is.
+pub fn remove_saved(
+    account: &str,
+    key: &str,
+    setting: &Setting,
+    context: &CliContext,
+) -> Result<Option<String>> {
+    let Ok(config) = config_path(context) else {
+        return Ok(None);
+    };
+    let item = item_name(account, key);
+    match setting {
+        Setting::File(path) if *path == secrets_dir(&config).join(&item) => {
+            remove_setting(&config, account, key)?;
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let message = format!(
+                        "cannot delete {}: {}; delete it yourself",
+                        path.display(),
+                        io_cause::reason(&error)
+                    );
+                    Err(Error::new(ErrorKind::SecretSource, message))
+                }
+                _ => Ok(Some(path.display().to_string())),
+            }
+        }
+        Setting::Keyring(service, name) if service == KEYRING_SERVICE && *name == item => {
+            remove_setting(&config, account, key)?;
+            delete_from_keyring(service, name, &context.environment)?;
+            Ok(Some("the keyring".to_owned()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Returns the name of the file or of the keyring's item for a setting.
+fn item_name(account: &str, key: &str) -> String {
+    if account == DEFAULT_ACCOUNT {
+        key.to_owned()
+    } else {
+        format!("{account}.{key}")
+    }
+}
+
+/// Saves a value that is not secret in `config.toml`. Returns the value in TOML.
 ///
 /// # Errors
 /// Returns the errors of [`save_secret`].
-pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) -> Result<()> {
-    write_setting(&config_path(context)?, account, key, text.into())
+pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) -> Result<String> {
+    let value = Value::from(text);
+    let line = value.to_string();
+    write_setting(&config_path(context)?, account, key, value)?;
+    Ok(line)
 }
 
 /// Checks that secrets and settings can be saved, before the user is asked for a secret.
@@ -85,9 +141,9 @@ pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) 
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] if the directory of config.toml is in a directory of another user;
 /// [`ErrorKind::Config`] if it cannot be found, or if its path cannot be written into config.toml.
-pub fn check_save(target: SaveTarget, context: &CliContext) -> Result<()> {
+pub fn check_save(target: Option<SaveTarget>, context: &CliContext) -> Result<()> {
     let config = config_path(context)?;
-    if target == SaveTarget::File {
+    if target == Some(SaveTarget::File) {
         utf8_path(&secrets_dir(&config))?;
     }
     private_file::check_replace(&config)
@@ -108,7 +164,11 @@ fn utf8_path(path: &Path) -> Result<&str> {
     })
 }
 
-fn config_path(context: &CliContext) -> Result<PathBuf> {
+/// Returns the path of the user's config.toml.
+///
+/// # Errors
+/// [`ErrorKind::Config`] if the directory of the file cannot be found.
+pub fn config_path(context: &CliContext) -> Result<PathBuf> {
     user_file(&context.environment).ok_or_else(|| {
         Error::new(
             ErrorKind::Config,
@@ -118,6 +178,15 @@ fn config_path(context: &CliContext) -> Result<PathBuf> {
 }
 
 fn write_setting(path: &Path, account: &str, key: &str, value: Value) -> Result<()> {
+    edit_config(path, |text| with_setting(path, text, account, key, value))
+}
+
+fn remove_setting(path: &Path, account: &str, key: &str) -> Result<()> {
+    edit_config(path, |text| without_setting(path, text, account, key))
+}
+
+/// Replaces the text of config.toml, unless it stays the same.
+fn edit_config(path: &Path, edit: impl FnOnce(&str) -> Result<String>) -> Result<()> {
     let old_text = match private_file::read(path, Privacy::Public, MAX_CONFIG_BYTES) {
         Ok(bytes) => text::decode(&bytes).map(str::to_owned).map_err(|fault| {
             let file = path.display();
@@ -130,7 +199,7 @@ fn write_setting(path: &Path, account: &str, key: &str, value: Value) -> Result<
         Err(error) if error.kind == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
-    let new_text = with_setting(path, &old_text, account, key, value)?;
+    let new_text = edit(&old_text)?;
     if new_text == old_text {
         Ok(())
     } else {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::context::CliContext;
 use crate::progress::with_progress;
 use crate::prompt::{PromptOrder, ask};
-use crate::save_secret::{SaveTarget, check_save, save_secret, save_setting};
+use crate::save_secret::{SaveTarget, check_save, config_path, save_secret, save_setting};
 use crate::secret_input::SecretInput;
 use crate::secrets;
 use crate::streams::Streams;
@@ -35,7 +35,7 @@ pub struct LoginOptions {
     /// Read a MASV API key instead of a password
     ///
     /// For MASV accounts with two-factor authentication or single sign-on, which cannot log in with
-    /// a password. Requires --save.
+    /// a password. keyferry checks the key with one request. Requires --save.
     #[arg(long)]
     pub with_key: bool,
     /// The source of the secret. The default is a prompt, or standard input if standard input is
@@ -47,7 +47,7 @@ pub struct LoginOptions {
     /// The secret goes into the keyring or a file, and config.toml refers to it.
     #[arg(long, value_enum, value_name = "WHERE")]
     pub save: Option<SaveTarget>,
-    /// Use this profile from config.toml
+    /// Use this profile from config.toml, or add a new profile to it
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// Print JSON instead of a message
@@ -70,7 +70,17 @@ pub enum LoginService {
 struct LoginOutcome {
     sentence: String,
     json: Value,
-    saved: Vec<(&'static str, String)>,
+    saved: Saved,
+}
+
+/// The secrets and settings that a login saved.
+#[derive(Default)]
+struct Saved {
+    /// The setting of each secret, and where the secret was saved.
+    secrets: Vec<(&'static str, String)>,
+    /// The lines that were written to config.toml, and its path.
+    lines: Vec<String>,
+    config: String,
 }
 
 /// Logs in.
@@ -90,18 +100,24 @@ pub fn run(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'
             let _ = &mut json[field];
         }
         json["saved"] = saved
+            .secrets
             .iter()
             .map(|(key, location)| ((*key).to_owned(), json!(location)))
             .collect();
+        json["written"] = json!(saved.lines);
         let written = streams.write_json(&json);
         return streams.finish_write(written);
     }
     let mut lines = vec![vec![(Style::Good, sentence)]];
+    let secrets = saved.secrets.iter();
     lines.extend(
-        saved
-            .iter()
-            .map(|(key, location)| vec![(Style::Plain, format!("saved {key} in {location}"))]),
+        secrets.map(|(key, location)| vec![(Style::Plain, format!("saved {key} in {location}"))]),
     );
+    if !saved.lines.is_empty() {
+        lines.push(vec![(Style::Plain, format!("wrote to {}:", saved.config))]);
+        let written = saved.lines.iter();
+        lines.extend(written.map(|line| vec![(Style::Plain, format!("  {line}"))]));
+    }
     let written = streams.stdout.write_styled_lines(&lines);
     streams.finish_write(written)
 }
@@ -111,24 +127,34 @@ fn login(
     context: &CliContext,
     streams: &mut Streams<'_>,
 ) -> Result<LoginOutcome> {
-    let config = context.load_config()?;
+    let mut config = context.load_config()?;
     let account = options
         .profile
         .as_deref()
         .unwrap_or(config.default_account())
         .to_owned();
+    let named = options.profile.as_ref();
+    let is_new = named.is_some_and(|name| !config.accounts().contains(name));
+    if is_new {
+        config.add_profile(&account)?;
+    }
     let profile = config.profile(&account)?;
     let attempt = LoginAttempt {
         options,
         context,
         account,
         profile,
+        is_new,
     };
-    if let Some(target) = options.save {
-        check_save(target, context)?;
+    if is_new && options.save.is_none() && options.service == LoginService::Fileverbs {
+        let what = "cannot add a profile for FileVerbs without its keys; add --save keyring or --save file";
+        return Err(Error::new(ErrorKind::NotConfigured, what));
+    }
+    if is_new || options.save.is_some() {
+        check_save(options.save, context)?;
     }
     match options.service {
-        LoginService::Masv if options.with_key => attempt.save_api_key(streams),
+        LoginService::Masv if options.with_key => attempt.save_api_key(config, streams),
         LoginService::Masv => attempt.log_in_to_masv(config, streams),
         LoginService::Agent => attempt.sign_in_to_agent(config, streams),
         LoginService::Fileverbs => attempt.log_in_to_fileverbs(config, streams),
@@ -140,6 +166,8 @@ struct LoginAttempt<'a> {
     context: &'a CliContext,
     account: String,
     profile: Profile,
+    /// Whether the profile is not in config.toml yet. The login adds it.
+    is_new: bool,
 }
 
 impl LoginAttempt<'_> {
@@ -147,7 +175,8 @@ impl LoginAttempt<'_> {
     fn is_configured(&self, keys: &[&str]) -> bool {
         let is_overridden = self.options.input.is_given()
             || self.options.email.is_some()
-            || self.options.save.is_some();
+            || self.options.save.is_some()
+            || self.is_new;
         !is_overridden && keys.iter().all(|key| self.profile.is_set(key))
     }
 
@@ -155,28 +184,44 @@ impl LoginAttempt<'_> {
         self.context.open_session(config, Some(&self.account))
     }
 
-    /// Saves secrets that the service has just accepted.
-    fn save_secrets(
-        &self,
-        email: Option<&Secret>,
-        secrets: &[(&'static str, &Secret)],
-    ) -> Result<Vec<(&'static str, String)>> {
-        let Some(target) = self.options.save else {
-            return Ok(Vec::new());
-        };
-        let non_empty = secrets.iter().filter(|(_, secret)| !secret.is_empty());
-        let saved = non_empty.map(|(key, secret)| {
-            save_secret(target, &self.account, key, secret, self.context)
-                .map(|location| (*key, location))
-        });
-        let saved = saved.collect::<Result<Vec<_>>>()?;
-        if let Some(email) = email {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the e-mail address goes to config.toml"
-            )]
-            save_setting(&self.account, "masv.email", email.expose(), self.context)?;
+    /// Returns the key of a setting of this account, for [`Config::set`].
+    fn own_key(&self, key: &str) -> String {
+        if self.account == DEFAULT_ACCOUNT {
+            key.to_owned()
+        } else {
+            format!("profile.{}.{key}", self.account)
         }
+    }
+
+    /// Saves secrets that the service has just accepted, and the e-mail address. A new profile gets
+    /// the e-mail address in any case.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the e-mail address goes to config.toml"
+    )]
+    fn save(&self, email: Option<&Secret>, secrets: &[(&'static str, &Secret)]) -> Result<Saved> {
+        let mut saved = Saved::default();
+        if self.options.save.is_none() && !self.is_new {
+            return Ok(saved);
+        }
+        let mut lines = Vec::new();
+        if let Some(target) = self.options.save {
+            for (key, secret) in secrets.iter().filter(|(_, secret)| !secret.is_empty()) {
+                let (location, reference) =
+                    save_secret(target, &self.account, key, secret, self.context)?;
+                saved.secrets.push((key, location));
+                lines.push((*key, reference));
+            }
+        }
+        if let Some(email) = email {
+            let value = save_setting(&self.account, "masv.email", email.expose(), self.context)?;
+            lines.insert(0, ("masv.email", value));
+        }
+        let lines = lines.into_iter();
+        saved.lines = lines
+            .map(|(key, value)| format!("{} = {value}", self.own_key(key)))
+            .collect();
+        saved.config = config_path(self.context)?.display().to_string();
         Ok(saved)
     }
 
@@ -184,7 +229,9 @@ impl LoginAttempt<'_> {
         if let Some(email) = &self.options.email {
             return Ok(Secret::from(email.as_str()));
         }
-        match secrets::resolve_setting(&self.profile, "masv.email")? {
+        let configured = secrets::resolve_setting(&self.profile, "masv.email")?;
+        // A new profile inherits the address of the default account, which is another user's.
+        match configured.filter(|_| !self.is_new) {
             Some(email) => Ok(email),
             None if self.context.stdin_is_terminal => ask(
                 "E-mail address: ",
@@ -222,19 +269,24 @@ impl LoginAttempt<'_> {
         Ok(Some((email, password)))
     }
 
-    fn log_in_to_masv(&self, config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
+    fn log_in_to_masv(
+        &self,
+        mut config: Config,
+        streams: &mut Streams<'_>,
+    ) -> Result<LoginOutcome> {
         let base_url = self.profile.text("masv.url").unwrap_or_default().to_owned();
         let credentials = self.email_and_password(&base_url, streams)?;
+        if let Some((email, _)) = credentials.as_ref().filter(|_| self.is_new) {
+            config.set(&self.own_key("masv.email"), email.clone())?;
+        }
         let session = self.open_session(config)?;
         let (email, password) = credentials.clone().unzip();
         let token = with_progress(streams, "keyferry: logging in to MASV", || {
             session.masv_login(email, password)
         })?;
         let saved = match &credentials {
-            Some((email, password)) => {
-                self.save_secrets(Some(email), &[("masv.password", password)])?
-            }
-            None => Vec::new(),
+            Some((email, password)) => self.save(Some(email), &[("masv.password", password)])?,
+            None => Saved::default(),
         };
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
         let mut outcome = self.outcome(
@@ -250,27 +302,43 @@ impl LoginAttempt<'_> {
         Ok(outcome)
     }
 
-    /// Saves an API key. There is no login with an API key. MASV checks the key when keyferry first
-    /// sends a request with it.
-    fn save_api_key(&self, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
-        let Some(target) = self.options.save else {
+    /// Checks an API key with one request, and saves it. There is no login with an API key.
+    fn save_api_key(&self, mut config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
+        if self.options.save.is_none() {
             let what = "cannot log in with an API key without saving it; add --save keyring or --save file, or set MASV_API_KEY";
             return Err(Error::new(ErrorKind::NotConfigured, what));
-        };
+        }
+        let base_url = self.profile.text("masv.url").unwrap_or_default().to_owned();
         let key = self
             .options
             .input
             .read(&["MASV API key: "], 1, self.context, streams)?
             .remove(0);
         key.check("the API key")?;
-        let saved = vec![(
-            "masv.api_key",
-            save_secret(target, &self.account, "masv.api_key", &key, self.context)?,
-        )];
-        let sentence = "the API key is saved; MASV checks it when it is first used".to_owned();
+        config.set(&self.own_key("masv.api_key"), key.clone())?;
+        let session = self.open_session(config)?;
+        let token = session.token("user")?;
+        let status = with_progress(streams, "keyferry: checking the API key", || {
+            session.test(&token)
+        })?;
+        match status {
+            Some(200..=299) => {}
+            Some(401 | 403) => {
+                let what = "MASV rejected the API key, so it is not saved; check that the key is complete and active";
+                return Err(Error::new(ErrorKind::BadCredentials, what));
+            }
+            status => {
+                let status = status.unwrap_or_default();
+                let what = format!(
+                    "cannot check the API key, so it is not saved: MASV responded with status {status}; check `masv.url`, or retry later"
+                );
+                return Err(Error::new(ErrorKind::BadResponse, what));
+            }
+        }
+        let saved = self.save(None, &[("masv.api_key", &key)])?;
         Ok(LoginOutcome {
-            sentence,
-            json: json!({ "service": "masv", "account": self.account, "expires_at": null }),
+            sentence: format!("masv at {base_url} accepts the API key"),
+            json: json!({ "service": "masv", "account": self.account, "base": base_url, "expires_at": null }),
             saved,
         })
     }
@@ -288,10 +356,8 @@ impl LoginAttempt<'_> {
             session.agent_sign_in(email, password)
         })?;
         let saved = match &credentials {
-            Some((email, password)) => {
-                self.save_secrets(Some(email), &[("masv.password", password)])?
-            }
-            None => Vec::new(),
+            Some((email, password)) => self.save(Some(email), &[("masv.password", password)])?,
+            None => Saved::default(),
         };
         let AgentSession { user, teams, .. } = signed_in;
         let name = user["email"]
@@ -337,12 +403,7 @@ impl LoginAttempt<'_> {
                 .zip(&input)
                 .filter(|(_, secret)| !secret.is_empty())
             {
-                let prefix = if self.account == DEFAULT_ACCOUNT {
-                    String::new()
-                } else {
-                    format!("profile.{}.", self.account)
-                };
-                config.set(&format!("{prefix}{key}"), secret.clone())?;
+                config.set(&self.own_key(key), secret.clone())?;
             }
         }
         let session = self.open_session(config)?;
@@ -360,7 +421,7 @@ impl LoginAttempt<'_> {
         let token = with_progress(streams, "keyferry: logging in to FileVerbs", || {
             session.token_for(&request)
         })?;
-        let saved = self.save_secrets(
+        let saved = self.save(
             None,
             &FILEVERBS_KEYS
                 .iter()
@@ -386,7 +447,7 @@ impl LoginAttempt<'_> {
         base_url: &str,
         token: &Token,
         user: &Value,
-        saved: Vec<(&'static str, String)>,
+        saved: Saved,
     ) -> LoginOutcome {
         let expires_unix_s = session.inspect().ends_here_unix_s(token);
         let left_s = expires_unix_s

@@ -247,6 +247,7 @@ fn json_documents_of_the_reports_keep_their_fields() {
         ("agent_signed_out", "agent", &["agent"], ""),
         ("agent_sign_in", "login", &["agent", "sign-in"], ""),
         ("agent", "agent", &["agent"], ""),
+        ("reject", "reject", &["reject", "user"], ""),
         ("logout", "logout", &["logout"], ""),
         ("demo", "demo", &["demo"], ""),
     ] {

@@ -111,6 +111,32 @@ fn a_secret_is_kept_in_the_secret_service_read_back_and_missed_when_it_is_locked
 }
 
 #[test]
+fn logout_removes_the_item_that_login_saved() {
+    let played = with_secret_service(
+        r#"printf other | secret-tool store --label=other service keyferry account other
+        "$KEYFERRY" login masv --email "$EMAIL" --secret-fd 3 --save keyring; echo "login=$?"
+        "$KEYFERRY" logout; echo "logout=$?"
+        secret-tool lookup service keyferry account masv.password; echo "lookup=$?"
+        echo "other=$(secret-tool lookup service keyferry account other)""#,
+    );
+    let Some((harness, output)) = played else {
+        return;
+    };
+    assert_eq!(
+        (
+            number(&output, "login"),
+            number(&output, "logout"),
+            number(&output, "lookup"),
+            output.line("other")
+        ),
+        (0, 0, 1, Some("other")),
+        "{output:?}"
+    );
+    let config = fs::read_to_string(harness.config()).unwrap();
+    assert!(!config.contains("keyring"), "{config}");
+}
+
+#[test]
 fn the_key_of_the_store_is_kept_in_the_keyring_where_it_is_asked_for() {
     let played = with_secret_service(
         r#"export KEYFERRY_STORE=file KEYFERRY_STORE_KEY=keyring

@@ -349,7 +349,137 @@ fn logout_says_what_would_log_in_again() {
     );
     assert_eq!(
         output.out,
-        "{\"format\":1,\"forgotten\":0,\"still_configured\":[],\"unreadable\":false}\n"
+        "{\"format\":1,\"forgotten\":0,\"removed\":[],\"still_configured\":[],\"unreadable\":false}\n"
     );
-    assert_eq!(harness.keyferry(&["logout", "elsewhere"]).code, Some(2));
+    harness
+        .keyferry(&["logout", "elsewhere"])
+        .assert_error(2, "use one of: fileverbs, masv");
+}
+
+#[test]
+fn a_new_profile_is_added_after_the_login() {
+    let harness = Harness::watching_arguments();
+    let before = "# mine\n[masv]\nemail = \"other@example.com\"\n";
+    harness.write_private_file("home/.config/keyferry/config.toml", before);
+    let run = |arguments: &[&str], input: &str| {
+        let mut command = harness.program_without_secrets(KEYFERRY, arguments);
+        run_with_input(command.env_remove("KEYFERRY_STORE"), input)
+    };
+    let text = || fs::read_to_string(harness.config()).unwrap();
+    let login = [&MASV[..], &["--profile", "client"]].concat();
+    let wrong = run(&login, "wrong\n");
+    assert!(wrong.code != Some(0), "{wrong:?}");
+    // The address of the default account is another user's.
+    run(&["login", "masv", "--profile", "client"], c::PASSWORD).assert_error(3, "--email");
+    run(&["login", "masv", "--profile", "a b"], c::PASSWORD).assert_error(1, "letters");
+    let keys = format!("{}\n", c::SECRET_KEY);
+    run(&["login", "fileverbs", "--profile", "client"], &keys).assert_error(3, "--save");
+    assert_eq!(text(), before, "a failed login adds nothing");
+
+    let output = run(&login, c::PASSWORD);
+    let line = format!("profile.client.masv.email = \"{}\"", c::EMAIL);
+    assert!(
+        output.code == Some(0)
+            && output.out.contains("wrote to ")
+            && output.out.contains(&format!("  {line}\n")),
+        "{output:?}"
+    );
+    let section = format!("\n[profile.client.masv]\nemail = \"{}\"\n", c::EMAIL);
+    assert_eq!(text(), format!("{before}{section}"));
+    let header = run(&["header", "user", "--profile", "client"], "");
+    assert!(header.out.starts_with("X-User-Token: eyJ"), "{header:?}");
+    assert_eq!(harness.sandbox().count("login"), 2);
+
+    // A second profile keeps its secret, and gives it back.
+    let save = ["--profile", "studio", "--save", "file"];
+    let output = run(&[&["login", "fileverbs"], &save[..]].concat(), &keys);
+    assert!(
+        output.code == Some(0)
+            && output
+                .out
+                .contains("profile.studio.fileverbs.secret_key = { file"),
+        "{output:?}"
+    );
+    let logout = run(&["logout", "--profile", "studio"], "");
+    assert!(
+        logout.out.contains("removed fileverbs.secret_key from "),
+        "{logout:?}"
+    );
+    let secrets = harness.path("home/.config/keyferry/secrets");
+    assert_eq!(fs::read_dir(secrets).unwrap().count(), 0);
+    assert!(
+        text().starts_with(&format!("{before}{section}")) && !text().contains("secret_key"),
+        "{}",
+        text()
+    );
+}
+
+#[test]
+fn a_key_is_checked_with_one_request_before_it_is_saved() {
+    let harness = Harness::watching_arguments();
+    let login = ["login", "masv", "--with-key", "--save", "file"];
+    let run = |input: &str| {
+        run_with_input(
+            &mut harness.program_without_secrets(KEYFERRY, &login),
+            input,
+        )
+    };
+    let wrong = run("not-a-key-of-the-sandbox");
+    assert!(
+        wrong.code != Some(0) && wrong.err.contains("MASV rejected the API key"),
+        "{wrong:?}"
+    );
+    assert_eq!(harness.sandbox().count("requests"), 1);
+    assert!(!harness.config().exists());
+    let output = run(c::API_KEY);
+    assert!(
+        output.code == Some(0) && output.out.contains("accepts the API key"),
+        "{output:?}"
+    );
+    output.assert_no_secrets();
+    assert_eq!(harness.sandbox().count("requests"), 2);
+    let mut gone = harness.program_without_secrets(KEYFERRY, &login);
+    gone.env("KEYFERRY_MASV_URL", "http://127.0.0.1:1");
+    run_with_input(&mut gone, c::SECOND_API_KEY).assert_error(4, "127.0.0.1");
+}
+
+#[test]
+fn logout_removes_what_login_saved_and_nothing_else() {
+    let harness = Harness::watching_arguments();
+    let other = harness.write_private_file("api_key", c::API_KEY);
+    let before = format!(
+        "# mine\nstore = \"file\" # kept\n\n[masv]\n# the team\nteam = \"x\"\nemail = \"{}\"\n\n[profile.w.masv]\napi_key = {{ file = \"{}\" }}\n",
+        c::EMAIL,
+        other.display()
+    );
+    harness.write_private_file("home/.config/keyferry/config.toml", &before);
+    let run = |arguments: &[&str], input: &str| {
+        let mut command = harness.program_without_secrets(KEYFERRY, arguments);
+        run_with_input(command.env_remove("KEYFERRY_STORE"), input)
+    };
+    let text = || fs::read_to_string(harness.config()).unwrap();
+    let secret = harness.path("home/.config/keyferry/secrets/masv.password");
+    let save = ["login", "masv", "--save", "file"];
+    assert_eq!(run(&save, c::PASSWORD).code, Some(0));
+    let saved = text();
+    assert!(secret.exists() && saved != before);
+
+    let kept = run(&["logout", "--keep-saved"], "");
+    assert!(kept.out.contains("still configured"), "{kept:?}");
+    assert!(secret.exists() && text() == saved);
+    // Another profile's logout leaves it alone, and so does the logout of another service.
+    run(&["logout", "--profile", "w"], "");
+    run(&["logout", "fileverbs"], "");
+    assert!(secret.exists() && text() == saved);
+
+    let output = run(&["logout", "masv"], "");
+    assert!(
+        output.code == Some(0)
+            && output.out.contains("removed masv.password from ")
+            && !output.out.contains("still configured"),
+        "{output:?}"
+    );
+    assert!(!secret.exists() && other.exists());
+    assert_eq!(text(), before);
+    run(&["header", "user"], "").assert_error(3, "keyferry login masv");
 }

@@ -103,6 +103,30 @@ fn git_fills_in_the_plugins_token() {
 }
 
 #[test]
+fn logout_takes_the_service_of_a_plugin() {
+    let template = TemplatePlugin::new();
+    let url = format!("{}/v1/library.git", template.studio.url());
+    let run = |arguments: &[&str]| {
+        let mut command = template.program(KEYFERRY, arguments);
+        child::run(command.env("KEYFERRY_STORE", "file"), LIMIT)
+    };
+    let first = run(&["token", &url]).out;
+    assert_eq!(run(&["token", &url]).out, first);
+    let other = run(&["logout", "masv"]);
+    assert!(other.out.contains("0 tokens deleted"), "{other:?}");
+    assert_eq!(run(&["token", &url]).out, first);
+    let output = run(&["logout", "template"]);
+    assert!(
+        output.code == Some(0)
+            && output
+                .out
+                .starts_with("logged out of template; 1 token deleted"),
+        "{output:?}"
+    );
+    assert_ne!(run(&["token", &url]).out, first);
+}
+
+#[test]
 fn what_git_rejects_is_forgotten_and_what_it_approves_is_left_alone() {
     let template = TemplatePlugin::new();
     let store = [("KEYFERRY_STORE", "file")];
