@@ -29,13 +29,15 @@ use keyferry::model::token::Token;
 use keyferry::session::Session;
 use keyferry::sys::io_cause::{self, Subject};
 
-/// A configuration that makes every version of curl fail before it sends a request.
+/// A configuration that makes curl fail before it sends a request.
 ///
-/// curl 8 stops at the unknown option, whose name curl prints. Older versions print a warning and
-/// go on. They then fail because no protocol is allowed. If the command line has --proto, they fail
-/// because they cannot connect.
+/// curl 8.19 and later stop at the unknown option, whose name they print. Older versions print a
+/// warning and go on. They then fail because http and https are not allowed, or, if the command
+/// line has --proto, because they cannot connect.
+///
+/// Rationale: versions 7.85 to 8.6 ignore `-all`, which forbids all protocols (CVE-2024-2004).
 pub const STOP_CONFIG: &str =
-    "keyferry-has-no-token\nproto = \"-all\"\nunix-socket = \"/dev/null/keyferry-has-no-token\"\n";
+    "keyferry-has-no-token\nproto = \"=file\"\nunix-socket = \"/dev/null/keyferry-has-no-token\"\n";
 
 /// The section of the help that lists the exit codes and the options for curl.
 pub fn after_help() -> String {
