@@ -18,7 +18,7 @@ const OTHER_USER: u32 = 12345;
 /// A command of `keyferry`, its arguments, and its input.
 type Row<'a> = (&'a str, &'a [&'a str], &'a str);
 
-const COMMANDS: [Row<'_>; 25] = [
+const COMMANDS: [Row<'_>; 27] = [
     ("demo", &[], ""),
     ("sandbox", &["--tls"], ""),
     ("login", &["masv"], ""),
@@ -34,12 +34,18 @@ const COMMANDS: [Row<'_>; 25] = [
     ),
     ("login", &["fileverbs"], ""),
     ("login", &["fileverbs", "--save", "file"], c::SECRET_KEY),
+    (
+        "login",
+        &["masv", "--email", c::EMAIL, "--profile", "new"],
+        c::PASSWORD,
+    ),
     ("login", &["agent"], ""),
     ("status", &[], ""),
     ("status", &["--json"], ""),
     ("header", &["user"], ""),
     ("curl", &["user"], ""),
     ("token", &["fileverbs:bearer"], ""),
+    ("reject", &["user"], ""),
     ("exec", &["--", "true"], ""),
     ("agent", &[], ""),
     ("agent", &["sign-in"], ""),

@@ -45,7 +45,7 @@ fn every_command_refuses_a_misspelt_short_form() {
         assert_stops_curl(output, 1, said);
         harness
             .keyferry(&["curl", "--json", resource])
-            .assert_error(1, said);
+            .assert_json_error(1, said);
     }
     assert_eq!(harness.sandbox().count("requests"), 0);
 }

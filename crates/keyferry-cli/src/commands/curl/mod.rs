@@ -47,7 +47,7 @@ pub fn after_help() -> String {
   1    failure; standard error says why and what to do
   2    invalid command line
   3    login or configuration required
-  4    temporary failure, such as no network, rate limiting or a timeout; retry later
+  4    temporary failure, such as no network; retry later
   126  curl cannot be started
   127  curl is not installed
 With ARGS, the exit codes of curl follow once curl has started.
