@@ -71,7 +71,8 @@ impl Outcome {
             ),
             None => "rejected no token".to_owned(),
         };
-        format!("{first}\nnext: {}", self.next)
+        // One line for each part, because the whole is too long for a line.
+        format!("{first}\nnext: {}", self.next.replace("; ", ";\n      "))
     }
 
     fn to_json(&self) -> Value {

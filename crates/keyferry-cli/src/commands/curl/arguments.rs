@@ -309,7 +309,11 @@ impl Checker {
         let url = match self.urls.as_slice() {
             [url] => check_url(url, self.is_globoff)?,
             [] => return Err("there is no URL for curl; add it after `--`".into()),
-            _ => return Err(format!("there is more than one URL for curl; {MORE_URLS}")),
+            _ => {
+                return Err(
+                    "there is more than one URL for curl; run one command for each URL".into(),
+                );
+            }
         };
         if let Some(long) = self.proxy_option.filter(|_| url.scheme() != "https") {
             return Err(format!(
