@@ -262,6 +262,13 @@ impl Broker {
             } else if !is_rejected
                 && freshness::lasts(&meta, request.min_valid, self.state.now_us(bound))
             {
+                log::write(
+                    Level::Debug,
+                    format_args!(
+                        "{}: using the token from the store, generation {}",
+                        acquisition.key, meta.generation
+                    ),
+                );
                 return Ok(token);
             } else {
                 acquisition.stale_generation = Some(meta.generation);
@@ -272,6 +279,14 @@ impl Broker {
             .backoff
             .remaining(&acquisition.key, self.state.clock.now_us())
         {
+            log::write(
+                Level::Debug,
+                format_args!(
+                    "{}: no attempt for the next {} ms, because the last one failed",
+                    acquisition.key,
+                    error.retry_after_ms.unwrap_or(0)
+                ),
+            );
             return Err(error);
         }
         loop {
@@ -292,6 +307,10 @@ impl Broker {
                 }
                 Joined::Follower(flight) => {
                     self.state.stats.waits.fetch_add(1, Ordering::Relaxed);
+                    log::write(
+                        Level::Debug,
+                        format_args!("{}: waiting for the fetch of another call", acquisition.key),
+                    );
                     self.wait(bound, acquisition, &flight, request, deadline)
                 }
             };
