@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::context::CliContext;
 use crate::json;
+use crate::log_output::LogOptions;
 use crate::progress::with_progress;
 use crate::resource_input::read_resource;
 use crate::streams::Streams;
@@ -44,6 +45,9 @@ pub struct PrintOptions {
     /// greater number.
     #[arg(long)]
     pub json: bool,
+    /// The options of the log.
+    #[command(flatten)]
+    pub log: LogOptions,
 }
 
 /// The access that a package token allows.
@@ -99,6 +103,7 @@ fn render(
         access,
         min_valid_s,
         json,
+        log: _,
     } = options;
     let resource = read_resource(resource, streams.stdin)?;
     let session = context.open_configured_session(profile.as_deref())?;
