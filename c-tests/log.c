@@ -11,8 +11,16 @@ struct log_record {
     int messages, freed;
     int32_t highest_level;
     int reentrant, out_was_null, no_pipe;
-    int secrets_found;
+    int secrets_found, requests_found;
 };
+
+/* Whether a message has a credential, the secret of a link, or a token: all tokens of the sandbox begin with `eyJ`. */
+static int has_secret(const char *message) {
+    static const char *const secrets[] = {"KEYFERRY_MASV_PASSWORD", "KEYFERRY_FILEVERBS_SECRET_KEY", "KEYFERRY_FILEVERBS_API_KEY"};
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        if (strstr(message, required_env(secrets[i])) != NULL) return 1;
+    return strstr(message, "secret=") != NULL || strstr(message, "eyJ") != NULL;
+}
 
 static void record_message(int32_t level, const char *message, void *user_data) {
     struct log_record *record = user_data;
@@ -24,7 +32,8 @@ static void record_message(int32_t level, const char *message, void *user_data) 
     record->reentrant += status == KEYFERRY_E_REENTRANT;
     record->out_was_null += config == NULL;
     record->no_pipe += keyferry_log_open_pipe(KEYFERRY_LOG_DEBUG, &descriptor, NULL) == KEYFERRY_E_REENTRANT && descriptor == -1;
-    record->secrets_found += message == NULL || strstr(message, required_env("KEYFERRY_MASV_PASSWORD")) != NULL;
+    record->secrets_found += message == NULL || has_secret(message);
+    record->requests_found += strstr(message, ": GET http://") != NULL || strstr(message, ": POST http://") != NULL;
     pthread_mutex_unlock(&record->lock);
 }
 
@@ -41,6 +50,21 @@ static void log_in(void) {
     keyferry_session_free(session);
 }
 
+static void fetch_each_kind(void) {
+    const char *const resources[] = {"user", required_env("TEST_LINK"), required_env("TEST_PACKAGE"), "fileverbs:bearer", "fileverbs:secret-key"};
+    keyferry_session *session = open_session();
+    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
+        keyferry_request *request = NULL;
+        keyferry_token *token = NULL;
+        keyferry_error *error = NULL;
+        SUCCEEDS(keyferry_request_new(resources[i], &request, &error));
+        SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
+        keyferry_token_free(token);
+        keyferry_request_free(request);
+    }
+    keyferry_session_free(session);
+}
+
 static void init_record(struct log_record *record) {
     memset(record, 0, sizeof *record);
     CHECK(pthread_mutex_init(&record->lock, NULL) == 0);
@@ -52,7 +76,9 @@ static void messages_come_and_hold_no_secret(void) {
     init_record(&record);
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, record_message, &record, count_free, &error));
     log_in();
+    fetch_each_kind();
     CHECK(record.messages > 0 && record.freed == 0);
+    CHECK(record.requests_found >= 4);
     CHECK(record.highest_level >= KEYFERRY_LOG_INFO && record.highest_level <= KEYFERRY_LOG_DEBUG);
     CHECK(record.secrets_found == 0);
     /* Each call back from inside was turned away. */

@@ -276,6 +276,13 @@ impl Broker {
                 && freshness::lasts(&meta, request.min_valid, self.state.now_us(bound))
                 && self.is_recent(bound, &token, request)
             {
+                log::write(
+                    Level::Debug,
+                    format_args!(
+                        "{}: using the token from the store, generation {}",
+                        acquisition.key, meta.generation
+                    ),
+                );
                 return Ok(token);
             } else {
                 acquisition.stale_generation = Some(meta.generation);
@@ -286,6 +293,14 @@ impl Broker {
             .backoff
             .remaining(&acquisition.key, self.state.clock.now_us())
         {
+            log::write(
+                Level::Debug,
+                format_args!(
+                    "{}: no attempt for the next {} ms, because the last one failed",
+                    acquisition.key,
+                    error.retry_after_ms.unwrap_or(0)
+                ),
+            );
             return Err(error);
         }
         loop {
@@ -306,6 +321,10 @@ impl Broker {
                 }
                 Joined::Follower(flight) => {
                     self.state.stats.waits.fetch_add(1, Ordering::Relaxed);
+                    log::write(
+                        Level::Debug,
+                        format_args!("{}: waiting for the fetch of another call", acquisition.key),
+                    );
                     self.wait(bound, acquisition, &flight, request, deadline)
                 }
             };

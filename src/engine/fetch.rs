@@ -85,11 +85,11 @@ impl<'a> Fetch<'a> {
         let began_us = self.state.clock.now_us();
         let lock = match self.wait_for_lock()? {
             LockOutcome::Locked(lock) => lock,
-            LockOutcome::AlreadyFetched(token) => return Ok(token),
+            LockOutcome::AlreadyFetched(token) => return Ok(self.fetched_elsewhere(token)),
         };
         let record = self.tokens.locked_record(key, &*lock);
         if let Some(token) = self.find_newer(record.as_ref()) {
-            return Ok(token);
+            return Ok(self.fetched_elsewhere(token));
         }
         self.tokens
             .failed_since(key, began_us)
@@ -147,6 +147,19 @@ impl<'a> Fetch<'a> {
         outcome
     }
 
+    /// Logs that another process or flight has fetched the token meanwhile.
+    fn fetched_elsewhere(&self, token: Token) -> Token {
+        log::write(
+            Level::Debug,
+            format_args!(
+                "{}: another process or call has fetched the token, generation {}",
+                self.acquisition.key,
+                token.meta().generation
+            ),
+        );
+        token
+    }
+
     /// Waits for the store's lock until the deadline. Tries the lock again after each delay that
     /// the store returns. With each try, looks for a token that another process has stored. Stops
     /// waiting at once if the cache holds an unexpired token that lasts as long as the request
@@ -166,7 +179,10 @@ impl<'a> Fetch<'a> {
         let mut holder = HolderWatch::new(began);
         loop {
             let retry_after = match self.state.store.turn(&acquisition.key, above)? {
-                Turn::Locked(lock) => return Ok(LockOutcome::Locked(lock)),
+                Turn::Locked(lock) => {
+                    holder.log_end(&acquisition.key);
+                    return Ok(LockOutcome::Locked(lock));
+                }
                 Turn::Newer(record) => {
                     // If this record has no fresh token, try the lock again. From now on, the
                     // store must report only records with a later generation.
@@ -357,6 +373,17 @@ impl HolderWatch {
         }
     }
 
+    /// Logs how long the flight waited for the lock, if it had to wait.
+    fn log_end(&self, key: &TokenKey) {
+        if self.is_noted {
+            let ms = self.began.elapsed().as_millis();
+            log::write(
+                Level::Debug,
+                format_args!("{key}: got the lock after {ms} ms"),
+            );
+        }
+    }
+
     /// Notes what the flight waits for, for callers that time out. Logs one warning if the holder
     /// is stopped.
     ///
@@ -365,6 +392,12 @@ impl HolderWatch {
     fn look(&mut self, state: &EngineState, key: &TokenKey) {
         if !self.is_noted {
             self.is_noted = true;
+            log::write(
+                Level::Debug,
+                format_args!(
+                    "{key}: waiting for the lock, because another process is fetching this token"
+                ),
+            );
             let blocked = Blocked::ByLock { since: self.began };
             state.blocked.lock().insert(key.clone(), blocked);
         }

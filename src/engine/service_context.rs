@@ -101,6 +101,34 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// fails, and the error contains it.
 const LONGEST_WAIT_MS: u64 = 2_000;
 
+/// Logs the service, method, URL, status and duration of an exchange. The URL has no query, which
+/// may contain the secret of a link, and only this path.
+pub fn log_exchange(
+    service: &str,
+    request: &Request,
+    path: Option<&str>,
+    outcome: &Result<Response, Failure>,
+    began: Instant,
+) {
+    let (method, url, ms) = (
+        request.method.name(),
+        &request.url,
+        began.elapsed().as_millis(),
+    );
+    let origin = url.origin().ascii_serialization();
+    let path = path.unwrap_or("/…");
+    match outcome {
+        Ok(Response { status, .. }) => log::write(
+            Level::Debug,
+            format_args!("{service}: {method} {origin}{path}: status {status} after {ms} ms"),
+        ),
+        Err(Failure { error, .. }) => log::write(
+            Level::Debug,
+            format_args!("{service}: {method} {origin}{path}: failed after {ms} ms: {error}"),
+        ),
+    }
+}
+
 impl ServiceContext<'_> {
     fn bound(&self) -> &BoundService {
         self.state.accounts.bound(self.account, self.service)
@@ -142,8 +170,7 @@ impl ServiceContext<'_> {
     /// Returns the recorded error of the last renewal until the backoff for that error ends.
     pub fn check_renewal(&self) -> Result<()> {
         let fingerprint = self.renewal_fingerprint();
-        let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
-        let Some(error) = negative_cache::lookup(store, &fingerprint, now_us) else {
+        let Some(error) = self.recorded_failure(&fingerprint) else {
             return Ok(());
         };
         self.note_refusal_key(fingerprint);
@@ -182,7 +209,8 @@ impl ServiceContext<'_> {
         let state = self.state;
         state.stats.exchanges.fetch_add(1, Ordering::Relaxed);
         let began_us = state.steady.now_us();
-        let deadline = Instant::now() + state.timeout;
+        let began = Instant::now();
+        let deadline = began + state.timeout;
         let deadline = self.deadline.map_or(deadline, |at| at.min(deadline));
         let is_renewal = |flight: &LockedFlight<'_>| flight.renewal.borrow().is_some();
         let outcome = if self.flight.is_some_and(is_renewal) {
@@ -198,20 +226,10 @@ impl ServiceContext<'_> {
             .filter(|_| may_be_used)
             .iter()
             .for_each(|flight| flight.sent.set(true));
-        let name = self.bound().service.name();
-        match &outcome {
-            Ok(response) => log::write(
-                Level::Debug,
-                format_args!(
-                    "{name}: {:?} returned status {}",
-                    request.method, response.status
-                ),
-            ),
-            Err(failure) => log::write(
-                Level::Debug,
-                format_args!("{name}: {:?} failed: {}", request.method, failure.error),
-            ),
-        }
+        let service = &*self.bound().service;
+        // The paths of a plugin's URLs may contain secrets.
+        let path = (!service.is_foreign()).then(|| request.url.path());
+        log_exchange(service.name(), request, path, &outcome, began);
         let response = outcome?;
         let ended_us = state.steady.now_us();
         let set_back_us = state.steady.set_back_us();
@@ -228,9 +246,33 @@ impl ServiceContext<'_> {
         }
     }
 
+    /// Returns the failure that is recorded under a fingerprint, if the service must not be
+    /// contacted yet.
+    fn recorded_failure(&self, fingerprint: &Fingerprint) -> Option<Error> {
+        let now_us = self.state.clock.now_us();
+        let error = negative_cache::lookup(&*self.state.store, fingerprint, now_us)?;
+        log::write(
+            Level::Debug,
+            format_args!(
+                "{}: no request for the next {} ms, because the last one failed: {error}",
+                self.bound().service.name(),
+                error.retry_after_ms.unwrap_or(0)
+            ),
+        );
+        Some(error)
+    }
+
     /// Waits before a retry. Returns false if there is no time for the pause, or the session
     /// closes.
     fn pause(&self, pause: Duration) -> bool {
+        log::write(
+            Level::Debug,
+            format_args!(
+                "{}: retry after a pause of {} ms",
+                self.bound().service.name(),
+                pause.as_millis()
+            ),
+        );
         self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.state.pause(pause)
     }
 
@@ -337,6 +379,13 @@ impl Context for ServiceContext<'_> {
                 // A caller that times out while the secret is read gets the error of
                 // `timeout_error`.
                 let why = secret_sources::timeout_error(setting, name).map(Blocked::By);
+                if let Some(layer) = profile.layer_of(name) {
+                    let service = self.bound().service.name();
+                    log::write(
+                        Level::Debug,
+                        format_args!("{service}: `{name}` is set by {layer}"),
+                    );
+                }
                 let resolved = self.while_blocked(why, || {
                     secret_sources::resolve_with(setting, name, profile.environment(), self)
                 });
@@ -378,12 +427,8 @@ impl Context for ServiceContext<'_> {
             .and_then(|key| persistence::owner(self.bound(), key))
             .map(|owner| owner.to_string())
             .unwrap_or_default();
-        let (store, fingerprint) = (
-            &*self.state.store,
-            self.state.fingerprint(self.bound(), &["pause", &owner, ""]),
-        );
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us())
-        {
+        let fingerprint = self.state.fingerprint(self.bound(), &["pause", &owner, ""]);
+        if let Some(error) = self.recorded_failure(&fingerprint) {
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
@@ -418,9 +463,8 @@ impl Context for ServiceContext<'_> {
         refused: &dyn Fn(&Response) -> Option<Error>,
     ) -> Result<Response> {
         let (store, fingerprint) = (&*self.state.store, self.fingerprint_of(secrets));
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us())
-            .filter(|_| !self.explicit)
-        {
+        let recorded = (!self.explicit).then(|| self.recorded_failure(&fingerprint));
+        if let Some(error) = recorded.flatten() {
             self.state
                 .stats
                 .refused_from_memory

@@ -42,6 +42,18 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    /// Returns the name in a request line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// An HTTP request.
 pub struct Request {
     /// The method.

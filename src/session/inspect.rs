@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::engine::broker::Broker;
 use crate::engine::cache::entry::RefreshTimes;
 use crate::engine::persistence::Persistence;
+use crate::engine::service_context::log_exchange;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
@@ -315,12 +316,10 @@ impl<'a> Inspect<'a> {
             )
         })?;
         let (began, clock) = (Instant::now(), Clock::system());
-        let response = self
-            .broker
-            .state
-            .http
-            .exchange(&HttpRequest::get(url), began + limit)
-            .map_err(|failure| failure.error)?;
+        let request = HttpRequest::get(url);
+        let outcome = self.broker.state.http.exchange(&request, began + limit);
+        log_exchange(service, &request, Some(request.url.path()), &outcome, began);
+        let response = outcome.map_err(|failure| failure.error)?;
         let now_s = clock.now_us().div_euclid(1_000_000);
         Ok(Probe {
             status: response.status,

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 pub use options::{Options, Proxy};
 
 use crate::error::{Error, ErrorKind};
+use crate::log::{self, Level};
 use crate::ports::http::{Failure, Http, Request, Response};
 use crate::sys::fork;
 use crate::sys::sync::Mutex;
@@ -113,17 +114,20 @@ impl Transport {
             sender,
         })
         .map_err(not_sent)?;
-        receiver
-            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            .unwrap_or_else(|error| {
-                let sent = progress.is_connected();
-                let error = match error {
-                    RecvTimeoutError::Timeout => failure::timed_out(&peer, sent),
-                    RecvTimeoutError::Disconnected if self.is_closed() => session_closed(),
-                    RecvTimeoutError::Disconnected => worker::stopped(),
-                };
-                Err(Failure { error, sent })
-            })
+        let received = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        if peer.proxy().is_some() {
+            // Here and not on the thread of all exchanges, which a slow log function would stop.
+            log::write(Level::Debug, format_args!("tried {peer}"));
+        }
+        received.unwrap_or_else(|error| {
+            let sent = progress.is_connected();
+            let error = match error {
+                RecvTimeoutError::Timeout => failure::timed_out(&peer, sent),
+                RecvTimeoutError::Disconnected if self.is_closed() => session_closed(),
+                RecvTimeoutError::Disconnected => worker::stopped(),
+            };
+            Err(Failure { error, sent })
+        })
     }
 }
 

@@ -8,7 +8,10 @@ import unittest.mock
 
 import keyferry
 import keyferry.log
-from support import PASSWORD, Case, control, run, run_in_threads
+from support import PACKAGE, PASSWORD, Case, control, run, run_in_threads
+
+
+SECRETS = ("KEYFERRY_MASV_PASSWORD", "KEYFERRY_FILEVERBS_SECRET_KEY", "KEYFERRY_FILEVERBS_API_KEY")
 
 
 class RecordingHandler(logging.Handler):
@@ -39,6 +42,16 @@ class Log(Case):
         self.assertIn(logging.DEBUG, [record.levelno for record in self.handler.records])
         self.assertNotIn(PASSWORD, self.logged_text())
         self.assertNotIn(token.value, self.logged_text())
+
+    def test_requests_are_logged_and_no_line_has_a_secret(self):
+        keyferry.log.start(logging.DEBUG)
+        tokens = [self.session.token_for(resource).value for resource in ("user", PACKAGE, "fileverbs:bearer")]
+        tokens.append(self.session.masv_login().value)
+        text = self.logged_text()
+        self.assertRegex(text, r"masv: POST http://\S+/v1/auth: status 200 after \d+ ms")
+        self.assertRegex(text, r"fileverbs: POST http://\S+: status 200 after \d+ ms")
+        for secret in (*tokens, *(os.environ[name] for name in SECRETS)):
+            self.assertNotIn(secret, text)
 
     def test_what_is_below_the_level_is_not_even_made(self):
         for level in (logging.WARNING, logging.CRITICAL):

@@ -19,7 +19,8 @@ use crate::git_protocol::Message;
 use crate::json::JsonOutput;
 use crate::streams::Streams;
 use crate::sys;
-use crate::terminal::{Output, TerminalCaps, sanitize};
+use crate::terminal::{Output, TerminalCaps};
+use crate::{commands, log_output, variables};
 use keyferry::config::{process_environment, trusts_environment};
 use keyferry::log::{self, Level};
 use keyferry::sys::io_cause::{self, Subject};
@@ -70,14 +71,22 @@ fn detect_caps(stream: &(impl IsTerminal + AsRawFd)) -> TerminalCaps {
     TerminalCaps::detect(stream.is_terminal(), width, &variable)
 }
 
-/// Logs warnings to standard error, for example that the store cannot be used.
-pub fn log_warnings_to_stderr() {
-    let log_warning = |_, text: &str| {
-        // If standard error is closed, the warning is lost.
-        let _ = writeln!(io::stderr(), "keyferry: warning: {}", sanitize(text));
-    };
-    log::install(Some(Level::Warn), Some(Box::new(log_warning)))
-        .expect("log::install fails only inside a log callback, and none is installed yet");
+/// Writes the library's log to standard error: warnings, for example that the store cannot be used,
+/// and with `KEYFERRY_LOG` or `-v` what a command does. Warns about unknown variables, except in a
+/// helper that git starts: git shows its output for every fetch.
+pub fn prepare_log(command: &commands::Command, context: &CliContext) {
+    let level = (context.environment)(log_output::VARIABLE);
+    log_output::install(level.as_deref(), command.log_options());
+    if matches!(command, commands::Command::Git(_)) {
+        return;
+    }
+    let names: Vec<_> = env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with(variables::PREFIX))
+        .collect();
+    for warning in variables::warnings(&names, context) {
+        log::write(Level::Warn, format_args!("{warning}"));
+    }
 }
 
 /// Replaces this program with `keyferry git` from the same directory. Returns an exit code if that

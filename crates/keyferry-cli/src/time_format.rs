@@ -10,6 +10,13 @@ pub fn rfc3339(unix_s: i64) -> Option<String> {
         .map(|time| time.format(&Rfc3339).unwrap_or_default())
 }
 
+/// Formats a point in time as RFC 3339 in milliseconds. None if RFC 3339 cannot express its year.
+pub fn rfc3339_ms(unix_ms: i64) -> Option<String> {
+    let seconds = rfc3339(unix_ms.div_euclid(1000))?;
+    let ms = unix_ms.rem_euclid(1000);
+    Some(format!("{}.{ms:03}Z", seconds.trim_end_matches('Z')))
+}
+
 /// Formats a duration in its two largest units. A negative duration is shown as 0 s.
 pub fn format_duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -38,5 +45,7 @@ mod tests {
     fn moments_are_written_in_whole_seconds() {
         assert_eq!(rfc3339(1_767_323_045).unwrap(), "2026-01-02T03:04:05Z");
         assert!(rfc3339(i64::MAX).is_none());
+        let ms = rfc3339_ms(1_767_323_045_007).unwrap();
+        assert_eq!(ms, "2026-01-02T03:04:05.007Z");
     }
 }

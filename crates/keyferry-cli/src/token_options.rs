@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::context::CliContext;
+use crate::log_output::LogOptions;
 use crate::progress::with_progress;
 use crate::prompt::{PromptOrder, ask};
 use crate::secret_input::LinkPasswordInput;
@@ -42,6 +43,9 @@ pub struct TokenOptions {
     /// The password of a protected link.
     #[command(flatten)]
     pub link_password: LinkPasswordInput,
+    /// The options of the log.
+    #[command(flatten)]
+    pub log: LogOptions,
 }
 
 /// The access that a package token allows.

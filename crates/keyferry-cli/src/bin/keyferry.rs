@@ -12,10 +12,12 @@ use keyferry_cli::{args, commands, startup};
 static RECORD_CLOSED_STREAMS: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
 
 fn main() -> ExitCode {
-    startup::log_warnings_to_stderr();
     startup::run_program(
         |arguments, context, streams| match args::parse(arguments, streams) {
-            Ok(command) => commands::run(command, context, streams),
+            Ok(command) => {
+                startup::prepare_log(&command, context);
+                commands::run(command, context, streams)
+            }
             Err(code) => code,
         },
     )

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::commands::login::{self, LoginOptions, LoginService};
 use crate::context::CliContext;
 use crate::exit_code::{EXIT_FAILED, EXIT_OK};
+use crate::log_output::LogOptions;
 use crate::progress::with_progress;
 use crate::secret_input::SecretInput;
 use crate::streams::Streams;
@@ -29,6 +30,9 @@ pub struct AgentOptions {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
+    /// The options of the log.
+    #[command(flatten)]
+    pub log: LogOptions,
 }
 
 /// The subcommands of `keyferry agent`.
@@ -58,6 +62,19 @@ pub struct SignInOptions {
     /// Print JSON instead of a message
     #[arg(long)]
     pub json: bool,
+    /// The options of the log.
+    #[command(flatten)]
+    pub log: LogOptions,
+}
+
+impl AgentOptions {
+    /// Returns the options of the log, of the subcommand if there is one.
+    pub fn log_options(&self) -> LogOptions {
+        match &self.action {
+            Some(AgentAction::SignIn(options)) => options.log,
+            None => self.log,
+        }
+    }
 }
 
 /// Shows who is signed in to the agent, or signs in.
@@ -67,6 +84,7 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
         input,
         profile,
         json,
+        log,
     })) = options.action
     {
         let options = LoginOptions {
@@ -77,6 +95,7 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
             save: None,
             profile,
             json,
+            log,
         };
         return login::run(&options, context, streams);
     }

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::commands::config::describe_reference;
 use crate::context::CliContext;
 use crate::exit_code::{EXIT_FAILED, EXIT_OK};
+use crate::log_output::LogOptions;
 use crate::progress::with_progress;
 use crate::secrets;
 use crate::streams::Streams;
@@ -38,6 +39,9 @@ pub struct DoctorOptions {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
+    /// The options of the log.
+    #[command(flatten)]
+    pub log: LogOptions,
 }
 
 /// The result of a check.

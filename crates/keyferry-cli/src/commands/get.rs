@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::context::CliContext;
 use crate::git_protocol::plain_key;
+use crate::log_output::LogOptions;
 use crate::streams::Streams;
 use crate::time_format::rfc3339;
 use keyferry::error::{Error, ErrorKind, Result};
@@ -35,6 +36,9 @@ pub struct GetOptions {
     /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// The options of the log.
+    #[command(flatten)]
+    pub log: LogOptions,
     /// Further arguments of a build tool, which are ignored.
     #[arg(hide = true, trailing_var_arg = true)]
     pub rest: Vec<std::ffi::OsString>,

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::context::CliContext;
+use crate::log_output::LogOptions;
 use crate::progress::with_progress;
 use crate::prompt::{PromptOrder, ask};
 use crate::save_secret::{SaveTarget, check_save, config_path, save_secret, save_setting};
@@ -53,6 +54,9 @@ pub struct LoginOptions {
     /// Print JSON instead of a message
     #[arg(long)]
     pub json: bool,
+    /// The options of the log.
+    #[command(flatten)]
+    pub log: LogOptions,
 }
 
 /// A service to log in to.

@@ -23,6 +23,7 @@ use clap::Subcommand;
 use crate::context::CliContext;
 use crate::demo::{self, DemoOptions};
 use crate::exit_code::EXIT_CODES_HELP;
+use crate::log_output::LogOptions;
 use crate::streams::Streams;
 
 use agent::AgentOptions;
@@ -171,6 +172,21 @@ pub enum Command {
     /// starts git-credential-keyferry, which must be on PATH and in the same directory as keyferry.
     #[command(after_help = EXIT_CODES_HELP)]
     Git(GitOptions),
+}
+
+impl Command {
+    /// Returns the options of the command's log.
+    pub fn log_options(&self) -> LogOptions {
+        match self {
+            Self::Login(options) => options.log,
+            Self::Header(options) | Self::Token(options) => options.token.log,
+            Self::Curl(options) => options.token.log,
+            Self::Agent(options) => options.log_options(),
+            Self::Doctor(options) => options.log,
+            Self::Get(options) => options.log,
+            _ => LogOptions::default(),
+        }
+    }
 }
 
 /// Runs a command and returns the exit code.

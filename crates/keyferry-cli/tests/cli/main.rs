@@ -17,6 +17,7 @@ mod git_hostile;
 mod git_protocol;
 mod json;
 mod keyring;
+mod log;
 mod login;
 mod other_home;
 mod privilege;
