@@ -373,8 +373,15 @@ fn run_quick_start(language: &str, compiler: &str) {
 
 #[test]
 fn the_c_quick_start_of_the_readme_runs_as_printed() {
-    if !skip::without(&["make", "pkg-config"]) {
+    if !skip::without(&["make"]) {
         run_quick_start("c", "cc");
+    }
+}
+
+#[test]
+fn the_cpp_quick_start_of_the_readme_runs_as_printed() {
+    if !skip::without(&["make", "c++"]) {
+        run_quick_start("cpp", "c++");
     }
 }
 
