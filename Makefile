@@ -4,8 +4,10 @@
 #   make install PREFIX=/usr/local  installs the built files; doesn't run cargo, so `sudo make install` works without it
 #   make uninstall PREFIX=…         removes the installed files
 #
-# DESTDIR is prepended to every installed path. LIBDIR, INCLUDEDIR, BINDIR and MANDIR override the directories below PREFIX. The version
-# is read from Cargo.toml, and the ABI number from include/keyferry.h.
+# `make install` runs ldconfig if it may, so that programs find the library. Otherwise it prints the commands that are missing.
+#
+# DESTDIR is prepended to every installed path, and `make install` then doesn't run ldconfig. LIBDIR, INCLUDEDIR, BINDIR and MANDIR
+# override the directories below PREFIX. The version is read from Cargo.toml, and the ABI number from include/keyferry.h.
 
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
@@ -89,6 +91,7 @@ install:
 	$(call fill,keyferry.pc,$(PKGCONFIG))
 	$(call fill,KeyferryConfig.cmake,$(CMAKE_DIR)/KeyferryConfig.cmake)
 	$(call fill,KeyferryConfigVersion.cmake,$(CMAKE_DIR)/KeyferryConfigVersion.cmake)
+	$(if $(DESTDIR),,@install/finish '$(BINDIR)' '$(INCLUDEDIR)' '$(LIBDIR)' '$(SONAME)')
 
 uninstall:
 	cd '$(DESTDIR)$(LIBDIR)' && rm -f '$(SHARED)' '$(SONAME)' libkeyferry.so libkeyferry.a

@@ -147,13 +147,15 @@ fn what_stands_in_two_places_is_the_same() {
 }
 
 #[test]
-fn the_pictures_and_the_script_of_the_checks_are_sound() {
+fn the_pictures_and_the_scripts_are_sound() {
     if !skip::without(&["python3"]) {
         let script = file("docs/images/draw.py");
         compiler::succeed(Command::new("python3").arg(script).arg("--check"));
     }
     if !skip::without(&["bash"]) {
-        compiler::succeed(Command::new("bash").arg("-n").arg(file(".ci/run")));
+        for script in [".ci/run", ".ci/bare-root", ".ci/deny", "install/finish"] {
+            compiler::succeed(Command::new("bash").arg("-n").arg(file(script)));
+        }
     }
 }
 

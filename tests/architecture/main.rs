@@ -9,6 +9,7 @@
 mod documents;
 mod exports;
 mod imports;
+mod programs;
 
 use keyferry_testing::{documents::read, files::file};
 

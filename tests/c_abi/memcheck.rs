@@ -25,7 +25,8 @@ const LEAK_CHECK: &[&str] = &[
 ];
 
 fn is_clean(source: &str, options: &[&str]) {
-    if skip::without(&["valgrind"]) {
+    let is_cpp = source.ends_with(".cpp");
+    if skip::without(&["valgrind"]) || is_cpp && skip::without(&["c++"]) {
         return;
     }
     let harness = Harness::with_library();

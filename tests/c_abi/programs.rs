@@ -145,6 +145,9 @@ fn loading_using_and_unloading_leaves_nothing_behind() {
 
 #[test]
 fn the_cpp_wrapper_does_all_that_the_header_does() {
+    if skip::without(&["c++"]) {
+        return;
+    }
     passes("cpp_wrapper.cpp");
 }
 

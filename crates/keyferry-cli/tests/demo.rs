@@ -238,8 +238,9 @@ impl RunningSandbox {
 
     /// Its end after a signal: exit code and standard error.
     fn stop(mut self, signal: libc::c_int) -> (Option<i32>, String) {
-        let killed = Command::new("kill")
-            .args([format!("-{signal}"), self.child.id().to_string()])
+        // The program `kill` is not on every machine; the shell has its own.
+        let killed = Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {}", self.child.id())])
             .status()
             .unwrap();
         assert!(killed.success());

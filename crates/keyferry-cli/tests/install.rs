@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use keyferry_testing::files;
 use keyferry_testing::harness::Harness;
-use keyferry_testing::{child, compiler, skip};
+use keyferry_testing::{child, compiler, documents, skip};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -45,6 +45,7 @@ struct Installed {
 }
 
 impl Installed {
+    /// The caller skips its test without `make`.
     fn new() -> Self {
         let harness = Harness::with_library();
         make("install", &harness.path("prefix"), &[]);
@@ -100,7 +101,8 @@ impl Installed {
     }
 }
 
-fn make(target: &str, prefix: &Path, settings: &[String]) {
+/// Runs a target of the Makefile with the files of this build, and returns its output.
+fn make(target: &str, prefix: &Path, settings: &[String]) -> String {
     let mut command = Command::new("make");
     command
         .current_dir(files::file(""))
@@ -114,7 +116,7 @@ fn make(target: &str, prefix: &Path, settings: &[String]) {
         .arg(format!("PROGRAM_DIR={}", programs.display()))
         .arg(format!("HELPER_DIR={}", programs.display()))
         .args(settings);
-    compiler::succeed(&mut command);
+    compiler::succeed(&mut command).out
 }
 
 /// All files and links below a folder, by their path in it.
@@ -144,7 +146,7 @@ fn files_below(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_c_and_a_cpp_program_are_built_with_pkg_config() {
-    if skip::without(&["pkg-config"]) {
+    if skip::without(&["make", "pkg-config", "c++"]) {
         return;
     }
     let installed = Installed::new();
@@ -164,7 +166,7 @@ fn a_c_and_a_cpp_program_are_built_with_pkg_config() {
 /// As where a distribution installs the static library alone: the linker has no other to take.
 #[test]
 fn a_program_is_linked_statically_with_pkg_config() {
-    if skip::without(&["pkg-config"]) {
+    if skip::without(&["make", "pkg-config"]) {
         return;
     }
     let installed = Installed::new();
@@ -183,7 +185,7 @@ fn a_program_is_linked_statically_with_pkg_config() {
 
 #[test]
 fn programs_are_built_with_cmake() {
-    if skip::without(&["cmake"]) {
+    if skip::without(&["make", "cmake", "c++"]) {
         return;
     }
     let installed = Installed::new();
@@ -212,6 +214,9 @@ fn programs_are_built_with_cmake() {
 
 #[test]
 fn the_installed_programs_run_and_the_helper_finds_its_elder() {
+    if skip::without(&["make"]) {
+        return;
+    }
     let installed = Installed::new();
     let run = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(installed.path("prefix/bin").join(program));
@@ -251,7 +256,7 @@ fn the_installed_programs_run_and_the_helper_finds_its_elder() {
 
 #[test]
 fn cmake_is_refused_another_series() {
-    if skip::without(&["cmake"]) {
+    if skip::without(&["make", "cmake"]) {
         return;
     }
     let installed = Installed::new();
@@ -275,15 +280,124 @@ fn cmake_is_refused_another_series() {
     }
 }
 
+/// A program that stands for ldconfig. It searches one directory, and writes `ran` to a file if it
+/// updates its cache.
+fn fake_ldconfig(harness: &Harness, searched: &Path, can_write: bool) -> PathBuf {
+    let script = format!(
+        "#!/bin/sh\nif [ \"$*\" = '-N -X -v' ]; then\n    echo '{}: (from test)'\n    exit\nfi\n{can_write} && echo ran >> '{}'\n",
+        searched.display(),
+        harness.path("ldconfig.log").display()
+    );
+    harness.write_file("ldconfig", &script, 0o700)
+}
+
+#[test]
+fn make_install_updates_the_cache_of_the_loader_or_prints_the_command() {
+    if skip::without(&["make"]) {
+        return;
+    }
+    let harness = Harness::new();
+    let prefix = harness.path("prefix");
+    let abi = keyferry::ffi::version::KEYFERRY_ABI_VERSION;
+    let install = |can_write, pkg_config: &str| {
+        let ldconfig = fake_ldconfig(&harness, &prefix.join("lib"), can_write);
+        let settings = [
+            format!("LDCONFIG={}", ldconfig.display()),
+            format!("PKG_CONFIG={pkg_config}"),
+        ];
+        make("install", &prefix, &settings)
+    };
+    let printed = install(true, "/nonexistent");
+    let expected = format!("Programs now find libkeyferry.so.{abi}: ldconfig has run.\n");
+    assert_eq!(printed, expected);
+    let log = harness.path("ldconfig.log");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "ran\n");
+
+    let printed = install(false, "/nonexistent");
+    let expected =
+        format!("\nPrograms do not find libkeyferry.so.{abi} yet. Run:\n\n    sudo ldconfig\n");
+    assert_eq!(printed, expected);
+    assert_eq!(fs::read_to_string(&log).unwrap(), "ran\n");
+
+    // `true` stands for a pkg-config that does not find keyferry.
+    let printed = install(true, "true");
+    let hint = format!(
+        "export PKG_CONFIG_PATH=\"{}",
+        prefix.join("lib/pkgconfig").display()
+    );
+    assert!(printed.contains(&hint), "{printed}");
+}
+
+/// Returns the commands of README.md that begin with this word, in one block.
+fn readme_commands(first_word: &str) -> String {
+    let blocks = documents::blocks(&documents::read("README.md"));
+    let mut commands = blocks.into_iter().filter(|block| block.language == "sh");
+    let found = commands.find(|block| block.text.split(' ').next() == Some(first_word));
+    found
+        .unwrap_or_else(|| panic!("README.md has no command `{first_word}`"))
+        .text
+}
+
+/// Saves the first program of README.md in a language, and runs README.md's commands for it as
+/// printed. The shell has the programs of this machine, the variables of the sandbox, and the
+/// variables that `make install` prints for a directory that nothing searches.
+fn run_quick_start(language: &str, compiler: &str) {
+    let harness = Harness::new();
+    let settings = ["LDCONFIG=/nonexistent".to_owned()];
+    let printed = make("install", &harness.path("prefix"), &settings);
+    let exports = printed
+        .lines()
+        .filter(|line| line.starts_with("    export "));
+    let exports: Vec<_> = exports.collect();
+    assert_eq!(exports.len(), 5, "{printed}");
+
+    let mut programs = documents::blocks(&documents::read("README.md")).into_iter();
+    let program = programs.find(|block| block.language == language).unwrap();
+    fs::write(
+        harness.path(&format!("work/quickstart.{language}")),
+        program.text,
+    )
+    .unwrap();
+    let script = format!(
+        "set -e\n{}\n{}",
+        exports.join("\n"),
+        readme_commands(compiler)
+    );
+    let ended = child::run(&mut harness.program("sh", &["-c", &script]), LIMIT);
+    assert!(
+        ended.status.success() && ended.out.starts_with("X-User-Token") && ended.err.is_empty(),
+        "{script}{}",
+        ended.said()
+    );
+}
+
+#[test]
+fn the_c_quick_start_of_the_readme_runs_as_printed() {
+    if !skip::without(&["make"]) {
+        run_quick_start("c", "cc");
+    }
+}
+
+#[test]
+fn the_cpp_quick_start_of_the_readme_runs_as_printed() {
+    if !skip::without(&["make", "c++"]) {
+        run_quick_start("cpp", "c++");
+    }
+}
+
 #[test]
 fn what_is_installed_is_staged_and_removed_whole() {
+    if skip::without(&["make"]) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let prefix = Path::new("/opt/keyferry");
     let settings = [
         format!("DESTDIR={}", folder.path().display()),
         "LIBDIR=/opt/keyferry/lib64".to_owned(),
     ];
-    make("install", prefix, &settings);
+    let printed = make("install", prefix, &settings);
+    assert_eq!(printed, "", "ldconfig is the business of the package");
     let abi = keyferry::ffi::version::KEYFERRY_ABI_VERSION;
     let version = env!("CARGO_PKG_VERSION");
     let mut expected = vec![

@@ -28,6 +28,31 @@ pub fn without(programs: &[&str]) -> bool {
     missing.is_some()
 }
 
+/// Skips the current test unless git has at least this major and minor version.
+#[must_use = "the caller returns if the test is skipped"]
+pub fn without_git(oldest: (u32, u32)) -> bool {
+    let output = Command::new("git").arg("--version").output();
+    let text = output.map_or_else(
+        |error| format!("cannot start git: {error}"),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    );
+    let is_new_enough = git_version(&text).is_some_and(|version| version >= oldest);
+    if !is_new_enough {
+        let (major, minor) = oldest;
+        report(&format!(
+            "git {major}.{minor} is needed, but this is: {text}; install a newer package git"
+        ));
+    }
+    !is_new_enough
+}
+
+/// Reads the major and minor version from the output of `git --version`.
+fn git_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix("git version ")?.split('.');
+    let mut number = || numbers.next()?.parse().ok();
+    Some((number()?, number()?))
+}
+
 /// Skips the current test unless it runs as root.
 #[must_use = "the caller returns if the test is skipped"]
 pub fn without_root() -> bool {
@@ -117,6 +142,15 @@ mod tests {
     #[should_panic(expected = "add curll and its package to .ci/programs.txt")]
     fn a_program_that_is_not_in_the_list_is_a_mistake() {
         let _ = without(&["curll"]);
+    }
+
+    #[test]
+    fn versions_of_git_are_compared_by_number() {
+        assert_eq!(git_version("git version 2.39.5"), Some((2, 39)));
+        assert_eq!(git_version("git version 2.50.1 (Apple)"), Some((2, 50)));
+        assert!(git_version("git version 2.100.0").unwrap() > (2, 46));
+        assert!(git_version("git version 3.0.0").unwrap() > (2, 46));
+        assert_eq!(git_version("cannot start git: not found"), None);
     }
 
     /// Runs itself without programs, and with output captured as in `cargo test`.

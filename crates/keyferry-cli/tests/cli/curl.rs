@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::programs::{KEYFERRY, Programs, assert_stops_curl};
 use keyferry_testing::child::{ProgramOutput, run_with_input};
 use keyferry_testing::harness::Harness;
+use keyferry_testing::skip;
 
 /// Runs a script of bash with `$KEYFERRY` and `$URL`.
 fn bash(harness: &Harness, url: &str, script: &str, variables: &[(&str, &str)]) -> ProgramOutput {
@@ -27,6 +28,9 @@ const FORMS: [&str; 4] = [
 
 #[test]
 fn protected_routes_are_reached_in_every_form() {
+    if skip::without(&["curl"]) {
+        return;
+    }
     let harness = Harness::watching_arguments();
     let (masv, fileverbs) = (
         harness.sandbox().masv_url(),
@@ -52,6 +56,9 @@ fn protected_routes_are_reached_in_every_form() {
 
 #[test]
 fn keys_of_sixty_four_symbols_arrive_as_they_are() {
+    if skip::without(&["curl"]) {
+        return;
+    }
     let harness = Harness::watching_arguments();
     let url = format!("{}/v1/teams", harness.sandbox().masv_url());
     for key in [c::API_KEY, c::SECOND_API_KEY] {
@@ -68,6 +75,9 @@ fn keys_of_sixty_four_symbols_arrive_as_they_are() {
 
 #[test]
 fn what_curl_reads_is_what_was_quoted() {
+    if skip::without(&["curl"]) {
+        return;
+    }
     let harness = Harness::watching_arguments();
     // Not keys that MASV makes, but all that a header may hold.
     for key in [
@@ -98,6 +108,9 @@ fn what_curl_reads_is_what_was_quoted() {
 
 #[test]
 fn a_redirect_takes_no_key_to_another_host() {
+    if skip::without(&["curl"]) {
+        return;
+    }
     let harness = Harness::watching_arguments();
     let (other, url) = (
         Sandbox::start(Options::default()).unwrap(),

@@ -13,9 +13,10 @@ use keyferry_testing::child::run_with_input;
 use keyferry_testing::harness::Harness;
 
 /// Blocks that build or install something: their first words, and what runs them instead.
-const RUN_ELSEWHERE: [(&str, &str); 6] = [
+const RUN_ELSEWHERE: [(&str, &str); 7] = [
     ("cargo run --release -- demo\ncargo test\n", ".ci/run"),
     ("make\nsudo make install", "tests/install.rs and .ci/run"),
+    ("c++ -std=c++17 quickstart.cpp", "tests/install.rs"),
     ("cc quickstart.c", "tests/install.rs"),
     ("cc -std=c99 -shared", "tests/plugins/author.rs"),
     ("sudo install -D", "tests/plugins/author.rs"),

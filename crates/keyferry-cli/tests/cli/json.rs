@@ -321,8 +321,8 @@ fn json_document_of_the_sandbox_keeps_its_fields() {
         .unwrap()
         .read_to_string(&mut out)
         .unwrap();
-    let pid = child.id().to_string();
-    keyferry_testing::compiler::succeed(Command::new("kill").arg(&pid));
+    let kill = format!("kill {}", child.id());
+    keyferry_testing::compiler::succeed(Command::new("sh").args(["-c", &kill]));
     let status = child.wait().unwrap();
     let output = ProgramOutput {
         status,

@@ -83,13 +83,6 @@ fn git_fills_in_the_plugins_token() {
     ));
     // git forgets the capabilities when it reads `url`, so they must come after it.
     assert!(filled, "{said}");
-    let (filled, said) = template.git(&format!(
-        "url={url}/v1/library.git\ncapability[]=authtype\n\n"
-    ));
-    assert!(
-        filled && said.contains("authtype=Bearer\n") && said.contains("credential=studio-"),
-        "{said}"
-    );
     let (filled, said) = template.git(&format!("url={url}/v1/assets/7/raw\n\n"));
     assert!(
         filled && said.contains("username=X-Asset-Ticket\n") && said.contains("password=ticket-"),
@@ -98,6 +91,16 @@ fn git_fills_in_the_plugins_token() {
     let (filled, said) = template.git("url=https://elsewhere.example/v1/library.git\n\n");
     assert!(
         !filled && !said.contains("studio-") && !said.contains("keyferry:"),
+        "{said}"
+    );
+    if skip::without_git((2, 46)) {
+        return;
+    }
+    let (filled, said) = template.git(&format!(
+        "url={url}/v1/library.git\ncapability[]=authtype\n\n"
+    ));
+    assert!(
+        filled && said.contains("authtype=Bearer\n") && said.contains("credential=studio-"),
         "{said}"
     );
 }
