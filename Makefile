@@ -1,17 +1,19 @@
-# Builds and installs the C library (shared and static, with headers, pkg-config and CMake files), the two programs and their man pages.
+# Builds and installs the C library (shared and static, with headers, pkg-config and CMake files), the two programs with their man pages,
+# and the documents.
 #
 #   make                            builds everything (needs cargo and a C compiler)
 #   make install PREFIX=/usr/local  installs the built files; doesn't run cargo, so `sudo make install` works without it
 #   make uninstall PREFIX=…         removes the installed files
 #
-# DESTDIR is prepended to every installed path. LIBDIR, INCLUDEDIR, BINDIR and MANDIR override the directories below PREFIX. The version
-# is read from Cargo.toml, and the ABI number from include/keyferry.h.
+# DESTDIR is prepended to every installed path. LIBDIR, INCLUDEDIR, BINDIR, MANDIR, and DOCDIR override the
+# directories below PREFIX. The version is read from Cargo.toml, and the ABI number from include/keyferry.h.
 
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
 BINDIR = $(PREFIX)/bin
 MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc/keyferry
 DESTDIR =
 
 CARGO = cargo
@@ -41,7 +43,10 @@ SONAME = libkeyferry.so.$(ABI)
 HEADERS = keyferry.h keyferry.hpp keyferry_plugin.h
 # git-credential-keyferry runs keyferry, from the same directory, for the requests that it can't serve itself.
 PROGRAMS = keyferry git-credential-keyferry
-PAGES = $(notdir $(wildcard install/man/*.1))
+COMMAND_PAGES = $(notdir $(wildcard install/man/*.1))
+FILE_PAGES = $(notdir $(wildcard install/man/*.5))
+# README.md and the documents in docs/ link to each other, so the directories stay as they are.
+DOCUMENTS = README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE $(wildcard docs/*.md docs/images/*.svg)
 PKGCONFIG = $(LIBDIR)/pkgconfig/keyferry.pc
 CMAKE_DIR = $(LIBDIR)/cmake/Keyferry
 CMAKE_FILES = KeyferryConfig.cmake KeyferryConfigVersion.cmake
@@ -73,7 +78,7 @@ install:
 	    test -f "$$file" || { echo "cannot find $$file; run make first" >&2; exit 1; }; \
 	done
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' \
-	    '$(DESTDIR)$(MANDIR)/man1'
+	    '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)/docs/images'
 	$(INSTALL) -m 755 '$(LIBRARY_DIR)/libkeyferry.so' '$(DESTDIR)$(LIBDIR)/$(SHARED)'
 	ln -sf '$(SHARED)' '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf '$(SONAME)' '$(DESTDIR)$(LIBDIR)/libkeyferry.so'
@@ -83,8 +88,14 @@ install:
 	done
 	$(INSTALL) -m 755 '$(PROGRAM_DIR)/keyferry' '$(DESTDIR)$(BINDIR)/keyferry'
 	$(INSTALL) -m 755 '$(HELPER_DIR)/git-credential-keyferry' '$(DESTDIR)$(BINDIR)/git-credential-keyferry'
-	for page in $(PAGES); do \
+	for page in $(COMMAND_PAGES); do \
 	    $(INSTALL) -m 644 "install/man/$$page" '$(DESTDIR)$(MANDIR)/man1'/"$$page" || exit 1; \
+	done
+	for page in $(FILE_PAGES); do \
+	    $(INSTALL) -m 644 "install/man/$$page" '$(DESTDIR)$(MANDIR)/man5'/"$$page" || exit 1; \
+	done
+	for document in $(DOCUMENTS); do \
+	    $(INSTALL) -m 644 "$$document" '$(DESTDIR)$(DOCDIR)'/"$$document" || exit 1; \
 	done
 	$(call fill,keyferry.pc,$(PKGCONFIG))
 	$(call fill,KeyferryConfig.cmake,$(CMAKE_DIR)/KeyferryConfig.cmake)
@@ -94,7 +105,10 @@ uninstall:
 	cd '$(DESTDIR)$(LIBDIR)' && rm -f '$(SHARED)' '$(SONAME)' libkeyferry.so libkeyferry.a
 	cd '$(DESTDIR)$(INCLUDEDIR)' && rm -f $(HEADERS)
 	cd '$(DESTDIR)$(BINDIR)' && rm -f $(PROGRAMS)
-	cd '$(DESTDIR)$(MANDIR)/man1' && rm -f $(PAGES)
+	cd '$(DESTDIR)$(MANDIR)/man1' && rm -f $(COMMAND_PAGES)
+	cd '$(DESTDIR)$(MANDIR)/man5' && rm -f $(FILE_PAGES)
+	cd '$(DESTDIR)$(DOCDIR)' && rm -f $(DOCUMENTS)
+	-cd '$(DESTDIR)$(DOCDIR)' && rmdir docs/images docs ../keyferry
 	rm -f '$(DESTDIR)$(PKGCONFIG)'
 	cd '$(DESTDIR)$(CMAKE_DIR)' && rm -f $(CMAKE_FILES)
 	-rmdir '$(DESTDIR)$(CMAKE_DIR)'
