@@ -1,12 +1,13 @@
-# Builds and installs the C library (shared and static, with headers, pkg-config and CMake files), the two programs with their man pages,
-# and the documents.
+# Builds and installs the C library (shared and static, with headers, pkg-config and CMake files), the two programs with their man pages and
+# the shells' completions, and the documents.
 #
 #   make                            builds everything (needs cargo and a C compiler)
 #   make install PREFIX=/usr/local  installs the built files; doesn't run cargo, so `sudo make install` works without it
 #   make uninstall PREFIX=…         removes the installed files
 #
-# DESTDIR is prepended to every installed path. LIBDIR, INCLUDEDIR, BINDIR, MANDIR, and DOCDIR override the
-# directories below PREFIX. The version is read from Cargo.toml, and the ABI number from include/keyferry.h.
+# DESTDIR is prepended to every installed path. LIBDIR, INCLUDEDIR, BINDIR, MANDIR, DOCDIR, BASHDIR, ZSHDIR and FISHDIR override the
+# directories below PREFIX. The version is read from Cargo.toml, and the ABI number from include/keyferry.h. `make install` runs the built
+# program `keyferry` for the completions; if it was built for another machine, set COMPLETER to one that runs here.
 
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
@@ -14,6 +15,9 @@ INCLUDEDIR = $(PREFIX)/include
 BINDIR = $(PREFIX)/bin
 MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc/keyferry
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 DESTDIR =
 
 CARGO = cargo
@@ -23,6 +27,7 @@ LIBRARY_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
 PROGRAM_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
 # A later `cargo build` overwrites the helper in PROGRAM_DIR with a dynamically linked one, so the helper to install has its own directory.
 HELPER_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)/static
+COMPLETER = $(PROGRAM_DIR)/keyferry
 INSTALL = install
 
 CARGO_FLAGS = --locked $(if $(filter release,$(PROFILE)),--release)
@@ -63,6 +68,12 @@ sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$
 chmod 644 '$(DESTDIR)$(2)'
 endef
 
+# Writes the completion script of a shell to its installed path.
+define complete
+'$(COMPLETER)' completions $(1) > '$(DESTDIR)$(2)'
+chmod 644 '$(DESTDIR)$(2)'
+endef
+
 .PHONY: all install uninstall
 
 all:
@@ -78,7 +89,8 @@ install:
 	    test -f "$$file" || { echo "cannot find $$file; run make first" >&2; exit 1; }; \
 	done
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' \
-	    '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)/docs/images'
+	    '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)/docs/images' \
+	    '$(DESTDIR)$(BASHDIR)' '$(DESTDIR)$(ZSHDIR)' '$(DESTDIR)$(FISHDIR)'
 	$(INSTALL) -m 755 '$(LIBRARY_DIR)/libkeyferry.so' '$(DESTDIR)$(LIBDIR)/$(SHARED)'
 	ln -sf '$(SHARED)' '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf '$(SONAME)' '$(DESTDIR)$(LIBDIR)/libkeyferry.so'
@@ -97,6 +109,9 @@ install:
 	for document in $(DOCUMENTS); do \
 	    $(INSTALL) -m 644 "$$document" '$(DESTDIR)$(DOCDIR)'/"$$document" || exit 1; \
 	done
+	$(call complete,bash,$(BASHDIR)/keyferry)
+	$(call complete,zsh,$(ZSHDIR)/_keyferry)
+	$(call complete,fish,$(FISHDIR)/keyferry.fish)
 	$(call fill,keyferry.pc,$(PKGCONFIG))
 	$(call fill,KeyferryConfig.cmake,$(CMAKE_DIR)/KeyferryConfig.cmake)
 	$(call fill,KeyferryConfigVersion.cmake,$(CMAKE_DIR)/KeyferryConfigVersion.cmake)
@@ -109,6 +124,7 @@ uninstall:
 	cd '$(DESTDIR)$(MANDIR)/man5' && rm -f $(FILE_PAGES)
 	cd '$(DESTDIR)$(DOCDIR)' && rm -f $(DOCUMENTS)
 	-cd '$(DESTDIR)$(DOCDIR)' && rmdir docs/images docs ../keyferry
+	rm -f '$(DESTDIR)$(BASHDIR)/keyferry' '$(DESTDIR)$(ZSHDIR)/_keyferry' '$(DESTDIR)$(FISHDIR)/keyferry.fish'
 	rm -f '$(DESTDIR)$(PKGCONFIG)'
 	cd '$(DESTDIR)$(CMAKE_DIR)' && rm -f $(CMAKE_FILES)
 	-rmdir '$(DESTDIR)$(CMAKE_DIR)'

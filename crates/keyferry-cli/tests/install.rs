@@ -300,6 +300,14 @@ fn what_is_installed_is_staged_and_removed_whole() {
         format!("lib64/libkeyferry.so.{version}"),
         "lib64/pkgconfig/keyferry.pc".to_owned(),
     ];
+    expected.extend(
+        [
+            "bash-completion/completions/keyferry",
+            "fish/vendor_completions.d/keyferry.fish",
+            "zsh/site-functions/_keyferry",
+        ]
+        .map(|script| format!("share/{script}")),
+    );
     let documents = files_below(&files::file("docs")).into_iter();
     let documents = documents
         .filter(|name| name.ends_with(".md") || name.ends_with(".svg"))
@@ -344,6 +352,11 @@ fn what_is_installed_is_staged_and_removed_whole() {
             "{text}"
         );
     }
+    let completions = folder
+        .path()
+        .join("opt/keyferry/share/bash-completion/completions");
+    let script = fs::read_to_string(completions.join("keyferry")).unwrap();
+    assert!(script.contains("complete -F _keyferry"), "{script}");
     make("uninstall", prefix, &settings);
     assert_eq!(files_below(folder.path()), Vec::<String>::new());
 }

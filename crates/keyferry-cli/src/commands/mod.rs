@@ -3,6 +3,7 @@
 //! To add a command, create a file here, a variant of [`Command`] and an arm in [`run`].
 
 pub mod agent;
+pub mod completions;
 pub mod config;
 pub mod curl;
 pub mod doctor;
@@ -26,6 +27,7 @@ use crate::exit_code::EXIT_CODES_HELP;
 use crate::streams::Streams;
 
 use agent::AgentOptions;
+use completions::CompletionsOptions;
 use config::ConfigOptions;
 use curl::CurlOptions;
 use doctor::DoctorOptions;
@@ -171,6 +173,19 @@ pub enum Command {
     /// starts git-credential-keyferry, which must be on PATH and in the same directory as keyferry.
     #[command(after_help = EXIT_CODES_HELP)]
     Git(GitOptions),
+    /// Print the completion script of a shell
+    ///
+    /// `make install` installs the scripts of bash, zsh and fish. To install one yourself:
+    ///
+    /// bash: `keyferry completions bash > ~/.local/share/bash-completion/completions/keyferry`
+    ///
+    /// zsh: `keyferry completions zsh > DIR/_keyferry`, where DIR is a directory of $fpath
+    ///
+    /// fish: `keyferry completions fish > ~/.config/fish/completions/keyferry.fish`
+    ///
+    /// PowerShell: `keyferry completions powershell >> $PROFILE`
+    #[command(after_help = EXIT_CODES_HELP)]
+    Completions(CompletionsOptions),
 }
 
 /// Runs a command and returns the exit code.
@@ -196,5 +211,6 @@ pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) ->
         Command::Reject(options) => reject::run(&options, context, streams),
         Command::Get(options) => get::run(&options, context, streams),
         Command::Git(options) => git::run(&options.words, context, streams),
+        Command::Completions(options) => completions::run(&options, streams),
     }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod args;
+mod completions;
 mod curl;
 mod curl_run;
 mod documents;
