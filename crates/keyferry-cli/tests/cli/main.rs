@@ -24,6 +24,7 @@ mod privilege;
 mod programs;
 mod reject;
 mod secret_leaks;
+mod setup;
 mod short_forms;
 mod startup;
 mod status;
