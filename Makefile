@@ -1,4 +1,5 @@
-# Builds and installs the C library (shared and static, with headers, pkg-config and CMake files), the two programs and their man pages.
+# Builds and installs the C library (shared and static, with headers, pkg-config and CMake files), the two programs with their man pages and
+# the shells' completions, and the documents.
 #
 #   make                            builds everything (needs cargo and a C compiler)
 #   make install PREFIX=/usr/local  installs the built files; doesn't run cargo, so `sudo make install` works without it
@@ -6,14 +7,20 @@
 #
 # `make install` runs ldconfig if it may, so that programs find the library. Otherwise it prints the commands that are missing.
 #
-# DESTDIR is prepended to every installed path, and `make install` then doesn't run ldconfig. LIBDIR, INCLUDEDIR, BINDIR and MANDIR
-# override the directories below PREFIX. The version is read from Cargo.toml, and the ABI number from include/keyferry.h.
+# DESTDIR is prepended to every installed path, and `make install` then doesn't run ldconfig. LIBDIR, INCLUDEDIR, BINDIR, MANDIR, DOCDIR,
+# BASHDIR, ZSHDIR and FISHDIR override the directories below PREFIX. The version is read from Cargo.toml, and the ABI number from
+# include/keyferry.h. `make install` runs the built program `keyferry` for the completions; if it was built for another machine, set
+# COMPLETER to one that runs here.
 
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
 BINDIR = $(PREFIX)/bin
 MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc/keyferry
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 DESTDIR =
 
 CARGO = cargo
@@ -23,6 +30,7 @@ LIBRARY_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
 PROGRAM_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
 # A later `cargo build` overwrites the helper in PROGRAM_DIR with a dynamically linked one, so the helper to install has its own directory.
 HELPER_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)/static
+COMPLETER = $(PROGRAM_DIR)/keyferry
 INSTALL = install
 
 CARGO_FLAGS = --locked $(if $(filter release,$(PROFILE)),--release)
@@ -43,7 +51,10 @@ SONAME = libkeyferry.so.$(ABI)
 HEADERS = keyferry.h keyferry.hpp keyferry_plugin.h
 # git-credential-keyferry runs keyferry, from the same directory, for the requests that it can't serve itself.
 PROGRAMS = keyferry git-credential-keyferry
-PAGES = $(notdir $(wildcard install/man/*.1))
+COMMAND_PAGES = $(notdir $(wildcard install/man/*.1))
+FILE_PAGES = $(notdir $(wildcard install/man/*.5))
+# README.md and the documents in docs/ link to each other, so the directories stay as they are.
+DOCUMENTS = README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE $(wildcard docs/*.md docs/images/*.svg)
 PKGCONFIG = $(LIBDIR)/pkgconfig/keyferry.pc
 CMAKE_DIR = $(LIBDIR)/cmake/Keyferry
 CMAKE_FILES = KeyferryConfig.cmake KeyferryConfigVersion.cmake
@@ -57,6 +68,12 @@ define fill
 sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
     -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI@|$(ABI)|g' -e 's|@DESCRIPTION@|$(DESCRIPTION)|g' \
     -e 's|@STATIC_LIBS@|$(STATIC_LIBS)|g' install/$(1).in > '$(DESTDIR)$(2)'
+chmod 644 '$(DESTDIR)$(2)'
+endef
+
+# Writes the completion script of a shell to its installed path.
+define complete
+'$(COMPLETER)' completions $(1) > '$(DESTDIR)$(2)'
 chmod 644 '$(DESTDIR)$(2)'
 endef
 
@@ -75,7 +92,8 @@ install:
 	    test -f "$$file" || { echo "cannot find $$file; run make first" >&2; exit 1; }; \
 	done
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' \
-	    '$(DESTDIR)$(MANDIR)/man1'
+	    '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)/docs/images' \
+	    '$(DESTDIR)$(BASHDIR)' '$(DESTDIR)$(ZSHDIR)' '$(DESTDIR)$(FISHDIR)'
 	$(INSTALL) -m 755 '$(LIBRARY_DIR)/libkeyferry.so' '$(DESTDIR)$(LIBDIR)/$(SHARED)'
 	ln -sf '$(SHARED)' '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf '$(SONAME)' '$(DESTDIR)$(LIBDIR)/libkeyferry.so'
@@ -85,9 +103,18 @@ install:
 	done
 	$(INSTALL) -m 755 '$(PROGRAM_DIR)/keyferry' '$(DESTDIR)$(BINDIR)/keyferry'
 	$(INSTALL) -m 755 '$(HELPER_DIR)/git-credential-keyferry' '$(DESTDIR)$(BINDIR)/git-credential-keyferry'
-	for page in $(PAGES); do \
+	for page in $(COMMAND_PAGES); do \
 	    $(INSTALL) -m 644 "install/man/$$page" '$(DESTDIR)$(MANDIR)/man1'/"$$page" || exit 1; \
 	done
+	for page in $(FILE_PAGES); do \
+	    $(INSTALL) -m 644 "install/man/$$page" '$(DESTDIR)$(MANDIR)/man5'/"$$page" || exit 1; \
+	done
+	for document in $(DOCUMENTS); do \
+	    $(INSTALL) -m 644 "$$document" '$(DESTDIR)$(DOCDIR)'/"$$document" || exit 1; \
+	done
+	$(call complete,bash,$(BASHDIR)/keyferry)
+	$(call complete,zsh,$(ZSHDIR)/_keyferry)
+	$(call complete,fish,$(FISHDIR)/keyferry.fish)
 	$(call fill,keyferry.pc,$(PKGCONFIG))
 	$(call fill,KeyferryConfig.cmake,$(CMAKE_DIR)/KeyferryConfig.cmake)
 	$(call fill,KeyferryConfigVersion.cmake,$(CMAKE_DIR)/KeyferryConfigVersion.cmake)
@@ -97,7 +124,11 @@ uninstall:
 	cd '$(DESTDIR)$(LIBDIR)' && rm -f '$(SHARED)' '$(SONAME)' libkeyferry.so libkeyferry.a
 	cd '$(DESTDIR)$(INCLUDEDIR)' && rm -f $(HEADERS)
 	cd '$(DESTDIR)$(BINDIR)' && rm -f $(PROGRAMS)
-	cd '$(DESTDIR)$(MANDIR)/man1' && rm -f $(PAGES)
+	cd '$(DESTDIR)$(MANDIR)/man1' && rm -f $(COMMAND_PAGES)
+	cd '$(DESTDIR)$(MANDIR)/man5' && rm -f $(FILE_PAGES)
+	cd '$(DESTDIR)$(DOCDIR)' && rm -f $(DOCUMENTS)
+	-cd '$(DESTDIR)$(DOCDIR)' && rmdir docs/images docs ../keyferry
+	rm -f '$(DESTDIR)$(BASHDIR)/keyferry' '$(DESTDIR)$(ZSHDIR)/_keyferry' '$(DESTDIR)$(FISHDIR)/keyferry.fish'
 	rm -f '$(DESTDIR)$(PKGCONFIG)'
 	cd '$(DESTDIR)$(CMAKE_DIR)' && rm -f $(CMAKE_FILES)
 	-rmdir '$(DESTDIR)$(CMAKE_DIR)'

@@ -8,6 +8,7 @@ pub mod context;
 pub mod credentials;
 pub mod demo;
 pub mod exit_code;
+pub mod file_edit;
 pub mod git_protocol;
 pub mod json;
 pub mod log_output;

@@ -66,6 +66,24 @@ pub fn ask(
     Ok(answer)
 }
 
+/// Asks a question at the terminal. Returns true only for `y` and `yes`.
+///
+/// # Errors
+/// [`ErrorKind::SecretSource`] if there is no terminal; [`ErrorKind::Cancelled`] if the user
+/// cancelled the prompt.
+pub fn confirm(question: &str) -> Result<bool> {
+    let no_terminal = |_| {
+        let message = "cannot ask for confirmation: there is no terminal; add --yes";
+        Error::new(ErrorKind::SecretSource, message)
+    };
+    let mut terminal = Terminal::open().map_err(no_terminal)?;
+    let answer = terminal
+        .ask(&escape_prompt(question), false)
+        .map_err(|error| terminal_error(&error))?;
+    let answer = answer.trim_ascii();
+    Ok(answer.eq_ignore_ascii_case(b"y") || answer.eq_ignore_ascii_case(b"yes"))
+}
+
 /// Returns the error for a terminal that can't be opened.
 fn no_terminal(error: &io::Error) -> Error {
     let what = match cause(error) {

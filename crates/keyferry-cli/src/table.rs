@@ -255,12 +255,12 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Returns where to break a word that is longer than `width`: after its last `/`, `.`, `,`, `-` or
-/// `_`, unless that would leave the line half empty.
+/// Returns where to break a word that is longer than `width`: after its last `/`, `,`, `-` or `_`,
+/// unless that would leave the line half empty.
 fn break_position(word: &str, width: usize) -> usize {
     let end = word.char_indices().nth(width);
     let end = end.map_or(word.len(), |(index, _)| index);
-    let separator = word[..end].rfind(['/', '.', ',', '-', '_']);
+    let separator = word[..end].rfind(['/', ',', '-', '_']);
     let after = separator.map(|index| index + 1);
     after.filter(|index| *index > end / 2).unwrap_or(end)
 }
@@ -398,9 +398,10 @@ mod tests {
             text(table.wrapped_lines(60)),
             [
                 "key              value                  from",
-                "http.timeout_ms  30000                  the file /home/",
-                "                                        someone/.config/",
-                "                                        keyferry/config.toml",
+                "http.timeout_ms  30000                  the file",
+                "                                        /home/someone/",
+                "                                        .config/keyferry/",
+                "                                        config.toml",
                 "a                a-very-long-value-     b",
                 "                 without-blanks",
             ]

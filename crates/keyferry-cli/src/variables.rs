@@ -23,7 +23,7 @@ pub struct Variable {
 }
 
 /// Every variable that begins with [`PREFIX`] and is not a setting.
-pub const OTHER_VARIABLES: [Variable; 5] = [
+pub const OTHER_VARIABLES: [Variable; 6] = [
     Variable {
         name: log_output::VARIABLE,
         about: "The most detailed messages that the commands print on standard error: `error`, `warn` (the default), `info` or `debug`. `debug` prints each request to a service.",
@@ -35,6 +35,10 @@ pub const OTHER_VARIABLES: [Variable; 5] = [
     Variable {
         name: "KEYFERRY_LIBRARY",
         about: "The path of the library that the Python and Node packages load.",
+    },
+    Variable {
+        name: "KEYFERRY_PROGRAMS",
+        about: "The directory of the programs that the Python and Node packages take when they are built.",
     },
     Variable {
         name: "KEYFERRY_UPDATE",

@@ -415,13 +415,36 @@ fn what_is_installed_is_staged_and_removed_whole() {
         "lib64/pkgconfig/keyferry.pc".to_owned(),
     ];
     expected.extend(
-        files_below(&files::file("install/man"))
-            .into_iter()
-            .map(|page| format!("share/man/man1/{page}")),
+        [
+            "bash-completion/completions/keyferry",
+            "fish/vendor_completions.d/keyferry.fish",
+            "zsh/site-functions/_keyferry",
+        ]
+        .map(|script| format!("share/{script}")),
     );
+    let documents = files_below(&files::file("docs")).into_iter();
+    let documents = documents
+        .filter(|name| name.ends_with(".md") || name.ends_with(".svg"))
+        .map(|name| format!("docs/{name}"));
+    let at_root = [
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+    ];
+    let documents = documents.chain(at_root.map(str::to_owned));
+    expected.extend(documents.map(|name| format!("share/doc/keyferry/{name}")));
+    let pages = files_below(&files::file("install/man")).into_iter();
+    expected.extend(pages.map(|page| {
+        let (_, section) = page.rsplit_once('.').unwrap();
+        format!("share/man/man{section}/{page}")
+    }));
+    expected.sort();
     let found = files_below(&folder.path().join("opt/keyferry"));
     assert_eq!(found, expected);
     assert!(found.contains(&"share/man/man1/keyferry.1".to_owned()));
+    assert!(found.contains(&"share/man/man5/keyferry-config.5".to_owned()));
     let libraries = folder.path().join("opt/keyferry/lib64");
     assert_eq!(
         fs::read_link(libraries.join("libkeyferry.so")).unwrap(),
@@ -443,6 +466,11 @@ fn what_is_installed_is_staged_and_removed_whole() {
             "{text}"
         );
     }
+    let completions = folder
+        .path()
+        .join("opt/keyferry/share/bash-completion/completions");
+    let script = fs::read_to_string(completions.join("keyferry")).unwrap();
+    assert!(script.contains("complete -F _keyferry"), "{script}");
     make("uninstall", prefix, &settings);
     assert_eq!(files_below(folder.path()), Vec::<String>::new());
 }

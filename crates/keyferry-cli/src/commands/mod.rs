@@ -3,6 +3,7 @@
 //! To add a command, create a file here, a variant of [`Command`] and an arm in [`run`].
 
 pub mod agent;
+pub mod completions;
 pub mod config;
 pub mod curl;
 pub mod doctor;
@@ -16,6 +17,7 @@ pub mod plugin;
 pub mod print;
 pub mod reject;
 pub mod sandbox;
+pub mod setup;
 pub mod status;
 
 use clap::Subcommand;
@@ -27,6 +29,7 @@ use crate::log_output::LogOptions;
 use crate::streams::Streams;
 
 use agent::AgentOptions;
+use completions::CompletionsOptions;
 use config::ConfigOptions;
 use curl::CurlOptions;
 use doctor::DoctorOptions;
@@ -41,6 +44,7 @@ use print::OutputFormat;
 use print::PrintOptions;
 use reject::RejectOptions;
 use sandbox::SandboxOptions;
+use setup::SetupOptions;
 use status::StatusOptions;
 
 /// The commands of `keyferry`.
@@ -162,16 +166,35 @@ pub enum Command {
     /// Reads one JSON object `{"uri": …}` from standard input. Prints a JSON object with the
     /// request headers and the time when they expire.
     ///
-    /// This is EngFlow's credential helper protocol. Example: `bazel build
-    /// --credential_helper=HOST=/path/to/keyferry`
+    /// This is EngFlow's credential helper protocol. To have Bazel use keyferry, run `keyferry setup
+    /// bazel`, or `bazel build --credential_helper=HOST=/path/to/keyferry`.
     #[command(after_help = EXIT_CODES_HELP)]
     Get(GetOptions),
     /// Answer a credential request from git
     ///
-    /// To have git use keyferry, run `git config --global credential.helper keyferry`. git then
-    /// starts git-credential-keyferry, which must be on PATH and in the same directory as keyferry.
+    /// To have git use keyferry, run `keyferry setup git`. git then starts git-credential-keyferry,
+    /// which must be in the same directory as keyferry.
     #[command(after_help = EXIT_CODES_HELP)]
     Git(GitOptions),
+    /// Make git, Bazel or curl use keyferry, or take that back
+    ///
+    /// Shows each change and asks before it is made. --undo removes exactly what was added.
+    /// Settings that keyferry did not write stay as they are.
+    #[command(after_help = EXIT_CODES_HELP)]
+    Setup(SetupOptions),
+    /// Print the completion script of a shell
+    ///
+    /// `make install` installs the scripts of bash, zsh and fish. To install one yourself:
+    ///
+    /// bash: `keyferry completions bash > ~/.local/share/bash-completion/completions/keyferry`
+    ///
+    /// zsh: `keyferry completions zsh > DIR/_keyferry`, where DIR is a directory of $fpath
+    ///
+    /// fish: `keyferry completions fish > ~/.config/fish/completions/keyferry.fish`
+    ///
+    /// PowerShell: `keyferry completions powershell >> $PROFILE`
+    #[command(after_help = EXIT_CODES_HELP)]
+    Completions(CompletionsOptions),
 }
 
 impl Command {
@@ -212,5 +235,7 @@ pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) ->
         Command::Reject(options) => reject::run(&options, context, streams),
         Command::Get(options) => get::run(&options, context, streams),
         Command::Git(options) => git::run(&options.words, context, streams),
+        Command::Setup(options) => setup::run(&options, context, streams),
+        Command::Completions(options) => completions::run(&options, streams),
     }
 }

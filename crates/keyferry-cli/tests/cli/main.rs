@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod args;
+mod completions;
 mod curl;
 mod curl_run;
 mod documents;
@@ -24,6 +25,7 @@ mod privilege;
 mod programs;
 mod reject;
 mod secret_leaks;
+mod setup;
 mod short_forms;
 mod startup;
 mod status;

@@ -130,6 +130,21 @@ fn logout_takes_the_service_of_a_plugin() {
 }
 
 #[test]
+fn setup_makes_git_ask_for_the_plugins_token() {
+    let template = TemplatePlugin::new();
+    let done = template.keyferry(&["setup", "git", "--yes"]);
+    assert!(done.status.success(), "{}", done.said());
+    let mut command = template.program("git", &["credential", "fill"]);
+    let input = format!("url={}/v1/assets/7/raw\n\n", template.studio.url());
+    let filled = run_with_input(&mut command, &input);
+    assert!(
+        filled.out.contains("username=X-Asset-Ticket\n"),
+        "{}",
+        filled.said()
+    );
+}
+
+#[test]
 fn what_git_rejects_is_forgotten_and_what_it_approves_is_left_alone() {
     let template = TemplatePlugin::new();
     let store = [("KEYFERRY_STORE", "file")];

@@ -1,0 +1,26 @@
+//! `keyferry completions`: prints the completion script of a shell.
+//!
+//! `make install` installs the scripts of bash, zsh and fish.
+
+use clap::Args;
+use clap_complete::{Shell, generate};
+
+use crate::args::command_line;
+use crate::streams::Streams;
+
+/// The options of `keyferry completions`.
+#[derive(Args)]
+pub struct CompletionsOptions {
+    /// Shell that reads the script
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Prints the script.
+pub fn run(options: &CompletionsOptions, streams: &mut Streams<'_>) -> u8 {
+    let mut script = Vec::new();
+    generate(options.shell, &mut command_line(), "keyferry", &mut script);
+    let script = String::from_utf8_lossy(&script);
+    let written = streams.stdout.write_data(&script);
+    streams.finish_write(written)
+}
