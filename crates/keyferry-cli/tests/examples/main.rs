@@ -1,0 +1,7 @@
+//! The programs of `examples` in C, C++ and the shell, compiled and run against the sandbox. They
+//! transfer files, and the tests compare the bytes. `tests/bindings` of the library has those in
+//! Python and Node.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod compiled;
