@@ -5,3 +5,4 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod compiled;
+mod shell;
