@@ -4,4 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod compiled;
+mod listed;
 mod shell;
