@@ -16,14 +16,18 @@ fail() { # fail EXIT_CODE MESSAGE
     exit "$1"
 }
 
-# masv METHOD PATH [JSON]: calls MASV and prints the response.
+# masv METHOD PATH [JSON]: calls MASV, and once more after a 401. Prints the response.
 masv() {
-    local header status data=()
-    header=$(keyferry header "masv:${2%%\?*}") || exit $? # keyferry has printed the reason, and its exit codes are those of this script
+    local resource=masv:${2%%\?*} attempt header status data=()
     [ "$1" = GET ] || data=(--data-binary "${3-}")
-    status=$(printf '%s\n' "$header" |
-        curl -sS -o "$work/body" -w '%{http_code}' -X "$1" -H @- -H 'Content-Type: application/json' "${data[@]}" "$base$2") ||
-        fail 4 'cannot reach MASV; check the network, and retry later'
+    for attempt in 1 2; do
+        header=$(keyferry header "$resource") || exit $? # keyferry has printed the reason, and its exit codes are those of this script
+        status=$(printf '%s\n' "$header" |
+            curl -sS -o "$work/body" -w '%{http_code}' -X "$1" -H @- -H 'Content-Type: application/json' "${data[@]}" "$base$2") ||
+            fail 4 'cannot reach MASV; check the network, and retry later'
+        if [ "$status" != 401 ] || [ "$attempt" = 2 ]; then break; fi
+        keyferry reject "$resource" > /dev/null || exit $? # keyferry returns another token, or says why there is none
+    done
     case $status in
         2??)
             jq empty "$work/body" 2> /dev/null || fail 1 "the response to $1 $2 is not JSON; check masv.url and the proxy"
