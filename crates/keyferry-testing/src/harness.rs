@@ -15,6 +15,9 @@ use crate::argv_watch::ArgvWatch;
 use crate::child;
 use crate::settings::sandbox_clock;
 
+/// Returns a command for this harness.
+pub type CommandBuilder = Box<dyn Fn(&Harness) -> Command>;
+
 /// A temporary directory with an empty home (`home`), an empty working directory (`work`) and an
 /// empty runtime directory (`runtime`), and a sandbox that starts when it is first used. All of it is removed on drop, but a plugin that was
 /// loaded from the directory stays loaded.

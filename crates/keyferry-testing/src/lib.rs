@@ -8,11 +8,13 @@ pub mod c_api;
 pub mod child;
 pub mod compiler;
 pub mod documents;
+pub mod download_example;
 pub mod files;
 pub mod harness;
 pub mod http;
 #[cfg(target_os = "linux")]
 pub mod kernel_keyrings;
+pub mod masv_packages;
 pub mod own_process;
 pub mod planted_faults;
 pub mod plugins;
@@ -24,5 +26,6 @@ pub mod secrets;
 pub mod settings;
 pub mod skip;
 mod test_programs;
+pub mod upload_example;
 #[cfg(target_os = "linux")]
 pub mod user_namespace;

@@ -10,19 +10,43 @@ use std::{env, fs, thread};
 
 /// Each line has a program and its Debian package.
 const PROGRAMS: &str = include_str!("../../../.ci/programs.txt");
+/// Each line has a library, by its name for pkg-config, and its Debian package.
+const LIBRARIES: &str = include_str!("../../../.ci/libraries.txt");
 
 /// Skips the current test if one of the programs is not installed.
 ///
 /// Panics if `.ci/programs.txt` doesn't have the program, because `.ci/run` then doesn't install it.
 #[must_use = "the caller returns if the test is skipped"]
 pub fn without(programs: &[&str]) -> bool {
-    let missing = programs
+    report_missing(programs, |name| package("programs.txt", name), is_installed)
+}
+
+/// Skips the current test if pkg-config is not installed, or does not find one of the libraries.
+///
+/// Panics if `.ci/libraries.txt` doesn't have the library, because `.ci/run` then doesn't install
+/// it.
+#[must_use = "the caller returns if the test is skipped"]
+pub fn without_libraries(libraries: &[&str]) -> bool {
+    let is_found = |name: &str| {
+        let found = Command::new("pkg-config").args(["--exists", name]).status();
+        found.is_ok_and(|status| status.success())
+    };
+    without(&["pkg-config"])
+        || report_missing(libraries, |name| package("libraries.txt", name), is_found)
+}
+
+fn report_missing(
+    names: &[&str],
+    package: impl Fn(&str) -> &'static str,
+    is_installed: impl Fn(&str) -> bool,
+) -> bool {
+    let missing = names
         .iter()
-        .map(|program| (program, package(program)))
-        .find(|(program, _)| !is_installed(program));
-    if let Some((program, package)) = missing {
+        .map(|name| (name, package(name)))
+        .find(|(name, _)| !is_installed(name));
+    if let Some((name, package)) = missing {
         report(&format!(
-            "{program} is not installed; install the package {package}"
+            "{name} is not installed; install the package {package}"
         ));
     }
     missing.is_some()
@@ -106,13 +130,18 @@ pub fn report(reason: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-fn package(program: &str) -> &'static str {
-    PROGRAMS
+/// Returns the Debian package that a list has for a program or a library.
+fn package(list: &str, name: &str) -> &'static str {
+    let lines = match list {
+        "programs.txt" => PROGRAMS,
+        _ => LIBRARIES,
+    };
+    lines
         .lines()
         .filter_map(|line| line.split_once(' '))
-        .find(|(name, _)| *name == program)
+        .find(|(listed, _)| *listed == name)
         .map(|(_, package)| package)
-        .unwrap_or_else(|| panic!("add {program} and its package to .ci/programs.txt"))
+        .unwrap_or_else(|| panic!("add {name} and its package to .ci/{list}"))
 }
 
 fn is_installed(program: &str) -> bool {
@@ -134,8 +163,26 @@ mod tests {
         let programs: Vec<_> = lines.map(|line| line.split_once(' ').unwrap().0).collect();
         assert!(programs.len() >= 20 && programs.is_sorted(), "{programs:?}");
         for program in programs {
-            assert!(!package(program).is_empty(), "{program}");
+            assert!(!package("programs.txt", program).is_empty(), "{program}");
         }
+    }
+
+    #[test]
+    fn every_library_of_the_list_has_a_package() {
+        let lines = LIBRARIES.lines().filter(|line| !line.starts_with('#'));
+        let libraries: Vec<_> = lines.map(|line| line.split_once(' ').unwrap()).collect();
+        assert!(libraries.is_sorted() && libraries.len() >= 3);
+        assert!(
+            libraries
+                .iter()
+                .all(|(_, package)| package.starts_with("lib") || package.ends_with("-dev"))
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "add libcurll and its package to .ci/libraries.txt")]
+    fn a_library_that_is_not_in_the_list_is_a_mistake() {
+        package("libraries.txt", "libcurll");
     }
 
     #[test]

@@ -10,12 +10,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use keyferry_sandbox::credentials;
 use tempfile::TempDir;
 
 use keyferry_testing::child::{self, ProgramOutput};
 use keyferry_testing::files;
-use keyferry_testing::harness::Harness;
+use keyferry_testing::harness::{CommandBuilder, Harness};
 use keyferry_testing::skip;
 
 use crate::programs;
@@ -162,22 +161,19 @@ fn tools() -> Environment {
 /// that has what it needs.
 fn suite(environment: &Environment, modules: &[&str]) -> usize {
     let harness = Harness::with_library();
-    for folder in ["tests", "examples"] {
-        fs::create_dir(harness.path(folder)).unwrap();
-        for entry in fs::read_dir(repository("bindings/python").join(folder))
-            .unwrap()
-            .map(Result::unwrap)
-        {
-            if entry.path().is_file() {
-                fs::copy(entry.path(), harness.path(folder).join(entry.file_name())).unwrap();
-            }
+    fs::create_dir(harness.path("tests")).unwrap();
+    for entry in fs::read_dir(repository("bindings/python/tests"))
+        .unwrap()
+        .map(Result::unwrap)
+    {
+        if entry.path().is_file() {
+            fs::copy(entry.path(), harness.path("tests").join(entry.file_name())).unwrap();
         }
     }
     let mut command = environment.python();
     command.args(["-m", "unittest", "-b"]).args(modules);
     harness
         .set_test_environment(&mut command)
-        .env("TEST_JOB", credentials::JOB_ID)
         .current_dir(harness.path("tests"));
     let ended = run(&mut command);
     assert!(ended.status.success(), "{}", ended.said());
@@ -191,6 +187,27 @@ fn suite(environment: &Environment, modules: &[&str]) -> usize {
     };
     assert_eq!(number("skipped="), 0, "{}", ended.said());
     number("\nRan ")
+}
+
+/// Returns the paths of the examples.
+fn examples() -> Vec<String> {
+    let files = fs::read_dir(repository("examples/python")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|ending| ending == "py"));
+    paths
+        .map(|path| path.to_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Returns the command of an example, run with the installed package; `None`, after skipping the
+/// test, without Python.
+pub(crate) fn example(file: &str) -> Option<CommandBuilder> {
+    let package = built_package()?;
+    let file = repository("examples/python").join(file);
+    Some(Box::new(move |harness| {
+        let python = package.tools.folder.join("bin/python");
+        harness.program(python, &[file.to_str().unwrap()])
+    }))
 }
 
 mod tests {
@@ -318,18 +335,20 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().to_str().unwrap();
-        built_package.tools.succeeds(&[
-            "mypy",
-            "--strict",
-            "--cache-dir",
-            cache,
-            "keyferry",
-            "examples/upload_folder.py",
-        ]);
-        let python = built_package.tools.folder.join("bin/python");
         built_package
             .tools
-            .succeeds(&["pyright", "--pythonpath", python.to_str().unwrap()]);
+            .succeeds(&["mypy", "--strict", "--cache-dir", cache, "keyferry"]);
+        let python = built_package.tools.folder.join("bin/python");
+        let pyright = ["pyright", "--pythonpath", python.to_str().unwrap()];
+        built_package.tools.succeeds(&pyright);
+        let examples = examples();
+        let examples: Vec<_> = examples.iter().map(String::as_str).collect();
+        built_package
+            .tools
+            .succeeds(&[&["mypy", "--strict", "--cache-dir", cache], &examples[..]].concat());
+        built_package
+            .tools
+            .succeeds(&[&pyright, &examples[..]].concat());
         // The checkers see a mistake.
         let wrong = folder.path().join("wrong.py");
         fs::write(

@@ -1,0 +1,261 @@
+//! The examples for the shell and for CI jobs.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use keyferry_sandbox::{Fault, credentials as c};
+use keyferry_testing::child::run_with_input;
+use keyferry_testing::harness::Harness;
+use keyferry_testing::upload_example::{Input, UploadExample};
+use keyferry_testing::{documents, files, masv_packages, skip};
+
+const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
+
+/// curl adds one line to some messages.
+const CURL_NOTICES: usize = 1;
+
+/// Returns a command with keyferry in its `PATH` and the credentials of the sandbox.
+fn command(harness: &Harness, program: impl AsRef<OsStr>) -> Command {
+    let programs = harness.path("bin");
+    let link = programs.join(Path::new(KEYFERRY).file_name().unwrap());
+    if !link.exists() {
+        fs::create_dir(&programs).unwrap();
+        symlink(KEYFERRY, link).unwrap();
+    }
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&path)));
+    let mut command = harness.program(program, &[]);
+    command
+        .env("PATH", path.unwrap())
+        .env("KEYFERRY_STORE", "file");
+    command
+}
+
+/// Returns the script; `None`, after skipping the test, without the programs that it runs.
+fn upload() -> Option<UploadExample> {
+    (!without_programs()).then(|| UploadExample {
+        command: Box::new(|harness| command(harness, files::file("examples/shell/upload.sh"))),
+        input: Input::File,
+    })
+}
+
+/// Returns the exit code of keyferry for a refused credential. The scripts end with it.
+fn refusal_code() -> i32 {
+    let harness = Harness::new();
+    let mut keyferry = harness.program(KEYFERRY, &["header", "user"]);
+    let refused = run_with_input(keyferry.env("KEYFERRY_MASV_PASSWORD", "wrong"), "");
+    refused.code.unwrap()
+}
+
+fn without_programs() -> bool {
+    skip::without(&["bash", "curl", "jq"])
+}
+
+#[test]
+fn the_script_moves_every_byte() {
+    if let Some(example) = upload() {
+        example.check_success();
+    }
+}
+
+#[test]
+fn the_script_sends_a_long_file_in_parts() {
+    if let Some(example) = upload() {
+        example.check_parts();
+    }
+}
+
+#[test]
+fn the_script_replaces_a_rejected_token_once() {
+    if let Some(example) = upload() {
+        example.check_rejected_tokens();
+    }
+}
+
+#[test]
+fn the_script_names_the_cause_and_the_remedy_of_each_failure() {
+    if let Some(example) = upload() {
+        example.check_failures(CURL_NOTICES, refusal_code());
+    }
+}
+
+#[test]
+fn the_script_shows_its_progress_on_a_terminal() {
+    if skip::without(&["python3"]) {
+        return;
+    }
+    if let Some(example) = upload() {
+        example.check_terminal();
+    }
+}
+
+/// Runs the shell code of `examples/README.md` in a directory with the examples.
+#[test]
+fn the_script_runs_as_the_page_says() {
+    if without_programs() {
+        return;
+    }
+    let harness = Harness::new();
+    symlink(files::file("examples"), harness.path("work/examples")).unwrap();
+    let page = documents::read("examples/README.md");
+    let blocks = documents::blocks(&page).into_iter();
+    let code: String = blocks
+        .filter(|block| block.language == "sh")
+        .map(|block| block.text)
+        .collect();
+    let script = harness.write_private_file("script", &format!("set -euo pipefail\n{code}"));
+    let mut bash = command(&harness, "bash");
+    let ended = run_with_input(bash.arg(script), "");
+    assert_eq!(
+        (ended.code, ended.err.as_str()),
+        (Some(0), ""),
+        "{}",
+        ended.out
+    );
+    assert!(ended.out.starts_with("packages/"), "{}", ended.out);
+}
+
+/// Runs the shell code of the CI job with an API key. Returns what it printed.
+fn deliver(
+    harness: &Harness,
+    prepare: impl Fn(&mut Command),
+) -> keyferry_testing::child::ProgramOutput {
+    fs::write(harness.path("work/delivery.zip"), "PK\u{3}\u{4}").unwrap();
+    let mut command = command(harness, files::file("examples/ci/deliver.sh"));
+    for name in [
+        "KEYFERRY_MASV_EMAIL",
+        "KEYFERRY_MASV_PASSWORD",
+        "KEYFERRY_STORE",
+    ] {
+        command.env_remove(name);
+    }
+    command
+        .arg("delivery.zip")
+        .env("DELIVER_DELAYS", "0 0 0")
+        .env("KEYFERRY_MASV_API_KEY", c::API_KEY);
+    prepare(&mut command);
+    run_with_input(&mut command, "")
+}
+
+#[test]
+fn the_job_uploads_with_a_key_in_a_variable_or_a_file_and_leaves_nothing_behind() {
+    if without_programs() {
+        return;
+    }
+    for in_file in [false, true] {
+        let harness = Harness::watching_arguments();
+        let key = harness.write_private_file("key", c::API_KEY);
+        let output = harness.path("github-output");
+        let ended = deliver(&harness, |command| {
+            command.env("GITHUB_OUTPUT", &output);
+            command.env("TMPDIR", harness.path("runtime"));
+            if in_file {
+                command
+                    .env_remove("KEYFERRY_MASV_API_KEY")
+                    .env("KEYFERRY_MASV_API_KEY_FILE", &key);
+            }
+        });
+        ended.assert_silent();
+        let output = fs::read_to_string(output).unwrap();
+        let package = output.strip_prefix("package=packages/").unwrap().trim_end();
+        let stored = masv_packages::download(harness.sandbox(), package);
+        assert_eq!(stored["delivery.zip"], b"PK\x03\x04");
+        harness.assert_no_secret_in_argv();
+        for folder in ["home", "runtime"] {
+            assert_eq!(
+                fs::read_dir(harness.path(folder)).unwrap().count(),
+                0,
+                "{folder}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_job_retries_while_masv_is_unavailable_and_stops_at_a_wrong_key() {
+    if without_programs() {
+        return;
+    }
+    let harness = Harness::new();
+    harness
+        .sandbox()
+        .fault(Fault::status(503).path("/v1/teams/").times(2));
+    let ended = deliver(&harness, |_| {});
+    assert_eq!(ended.code, Some(0), "{}", ended.said());
+    assert_eq!(
+        ended.err.matches("retrying in 0 s").count(),
+        2,
+        "{}",
+        ended.err
+    );
+
+    let harness = Harness::new();
+    harness
+        .sandbox()
+        .fault(Fault::status(503).path("/v1/teams/").forever());
+    let ended = deliver(&harness, |_| {});
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(4), ""),
+        "{}",
+        ended.err
+    );
+    assert_eq!(ended.err.matches("retrying").count(), 3, "{}", ended.err);
+    assert!(
+        ended.err.ends_with("run this job again later\n"),
+        "{}",
+        ended.err
+    );
+
+    let harness = Harness::new();
+    let ended = deliver(&harness, |command| {
+        command.env("KEYFERRY_MASV_API_KEY", "wrong");
+    });
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(refusal_code()), ""),
+        "{}",
+        ended.err
+    );
+    let says_who_acts = ended.err.contains("correct the secret MASV_API_KEY");
+    assert!(says_who_acts || refusal_code() != 3, "{}", ended.err);
+    assert!(
+        ended.err.contains("rejected") && !ended.err.contains("retrying"),
+        "{}",
+        ended.err
+    );
+    ended.assert_no_secrets();
+
+    let ended = deliver(&harness, |command| {
+        command.env_remove("KEYFERRY_MASV_API_KEY");
+    });
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(
+        ended.err.contains("set the secret MASV_API_KEY"),
+        "{}",
+        ended.err
+    );
+}
+
+/// The job is a file for GitHub. This test finds what that file runs: if a script moves, or a
+/// secret is given to another step, it fails.
+#[test]
+fn the_job_runs_the_script_and_gives_the_key_to_this_step_alone() {
+    let job = documents::read("examples/ci/deliver.yml");
+    let steps: Vec<_> = job.split("\n      - ").skip(1).collect();
+    assert_eq!(steps.len(), 4);
+    let with_secret: Vec<_> = steps
+        .iter()
+        .filter(|step| step.contains("secrets."))
+        .collect();
+    assert_eq!(with_secret.len(), 1);
+    let upload = with_secret[0];
+    assert!(upload.contains("KEYFERRY_MASV_API_KEY: ${{ secrets.MASV_API_KEY }}\n"));
+    assert!(upload.contains("/examples/ci/deliver.sh\" delivery.zip\n"));
+    // GitHub fills these in before the shell reads the line, so that a value could be code.
+    let code = job.lines().filter(|line| line.contains("run:"));
+    assert!(code.clone().count() == 3 && !code.into_iter().any(|line| line.contains("${{")));
+}
