@@ -64,7 +64,7 @@ fn without_blank_lines(roff: &str) -> String {
     lines.collect()
 }
 
-/// Turns the list at the end of a command's help into a section.
+/// Turns the list at the end of a command's help, and the paragraphs after it, into a section.
 fn exit_status(help: &str) -> String {
     let mut lines = help.lines();
     let Some(first) = lines.next() else {
@@ -75,10 +75,15 @@ fn exit_status(help: &str) -> String {
     if !first.is_empty() {
         roff += &format!("{}\n", escaped(&capitalized(first)));
     }
-    for line in lines {
-        let (code, meaning) = line.trim().split_once(' ').unwrap();
-        let meaning = escaped(meaning.trim());
-        roff += &format!(".TP\n\\fB{code}\\fR\n{meaning}\n");
+    for line in lines.map(str::trim) {
+        roff += &match line.split_once(' ') {
+            Some((code, meaning)) if code.parse::<u8>().is_ok() => {
+                let meaning = escaped(meaning.trim());
+                format!(".TP\n\\fB{code}\\fR\n{meaning}\n")
+            }
+            _ if line.is_empty() => ".PP\n".to_owned(),
+            _ => format!("{}\n", escaped(line)),
+        };
     }
     roff
 }

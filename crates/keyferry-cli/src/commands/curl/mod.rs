@@ -50,6 +50,7 @@ pub fn after_help() -> String {
   4    temporary failure, such as no network; retry later
   126  curl cannot be started
   127  curl is not installed
+
 With ARGS, the exit codes of curl follow once curl has started.
 
 Options in ARGS that are passed on to curl, in their full names:
