@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
 
 use zeroize::Zeroizing;
 
@@ -73,11 +74,41 @@ fn detect_caps(stream: &(impl IsTerminal + AsRawFd)) -> TerminalCaps {
 /// Logs warnings to standard error, for example that the store cannot be used.
 pub fn log_warnings_to_stderr() {
     let log_warning = |_, text: &str| {
-        // If standard error is closed, the warning is lost.
-        let _ = writeln!(io::stderr(), "keyferry: warning: {}", sanitize(text));
+        if !collect(text) {
+            // If standard error is closed, the warning is lost.
+            let _ = writeln!(io::stderr(), "keyferry: warning: {}", sanitize(text));
+        }
     };
     log::install(Some(Level::Warn), Some(Box::new(log_warning)))
         .expect("log::install fails only inside a log callback, and none is installed yet");
+}
+
+/// The warnings that are collected instead of being written. `None` if they are written.
+static COLLECTED: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Runs a function, and returns the warnings that it logs instead of writing them to standard error.
+/// Each warning is returned once.
+pub fn collect_warnings<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let set = |value| {
+        COLLECTED
+            .lock()
+            .map(|mut it| std::mem::replace(&mut *it, value))
+    };
+    let _ = set(Some(Vec::new()));
+    let outcome = run();
+    (outcome, set(None).ok().flatten().unwrap_or_default())
+}
+
+/// Collects a warning. Returns false if warnings are written now.
+fn collect(text: &str) -> bool {
+    let mut collected = COLLECTED.lock().ok();
+    let Some(warnings) = collected.as_deref_mut().and_then(Option::as_mut) else {
+        return false;
+    };
+    if !warnings.iter().any(|warning| warning == text) {
+        warnings.push(text.to_owned());
+    }
+    true
 }
 
 /// Replaces this program with `keyferry git` from the same directory. Returns an exit code if that
