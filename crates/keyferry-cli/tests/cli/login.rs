@@ -371,7 +371,7 @@ fn a_new_profile_is_added_after_the_login() {
     assert!(wrong.code != Some(0), "{wrong:?}");
     // The address of the default account is another user's.
     run(&["login", "masv", "--profile", "client"], c::PASSWORD).assert_error(3, "--email");
-    run(&["login", "masv", "--profile", "a b"], c::PASSWORD).assert_error(1, "letters");
+    run(&["login", "masv", "--profile", "a b"], c::PASSWORD).assert_error(3, "letters");
     let keys = format!("{}\n", c::SECRET_KEY);
     run(&["login", "fileverbs", "--profile", "client"], &keys).assert_error(3, "--save");
     assert_eq!(text(), before, "a failed login adds nothing");
