@@ -125,6 +125,8 @@ pub struct Error {
     /// Whether the same request may succeed later, although the kind does not say so.
     is_temporary: bool,
     service: Option<Box<str>>,
+    /// Whether the message names the sources of the rejected secrets.
+    names_sources: bool,
 }
 
 /// A result whose error is [`Error`] by default.
@@ -143,6 +145,7 @@ impl Error {
             plugin_fault: None,
             is_temporary: false,
             service: None,
+            names_sources: false,
         }
     }
 
@@ -191,6 +194,16 @@ impl Error {
     /// Returns the name of the service that the failed request was for, if it is known.
     pub fn service(&self) -> Option<&str> {
         self.service.as_deref()
+    }
+
+    /// Adds the sources of the rejected secrets to the message, unless it has them already.
+    #[must_use]
+    pub fn with_sources(mut self, sources: &str) -> Self {
+        if !self.names_sources && !sources.is_empty() {
+            self.message = format!("{}; keyferry read {sources}", self.message).into();
+            self.names_sources = true;
+        }
+        self
     }
 
     /// Returns the error message for people.

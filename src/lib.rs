@@ -88,7 +88,7 @@ pub use model::token::{Token, TokenKind};
 pub use ports::service::AgentSession;
 pub use secret::Secret;
 pub use session::Session;
-pub use session::inspect::{Explanation, SessionStats, TokenInfo};
+pub use session::inspect::{Explanation, NextStep, Origin, SessionStats, SettingSource, TokenInfo};
 
 #[cfg(feature = "wiping-alloc")]
 #[global_allocator]

@@ -31,6 +31,23 @@ pub enum Setting {
     Plugin(String, String),
 }
 
+impl Setting {
+    /// Returns where a reference points, without the value and without the arguments of a command.
+    /// `None` for a value.
+    pub fn source(&self) -> Option<String> {
+        Some(match self {
+            Self::Literal(_) | Self::NonUtf8(_) => return None,
+            Self::Env(name) => format!("variable {name}"),
+            Self::File(path) | Self::Mounted(path) => format!("file {}", path.display()),
+            Self::Keyring(service, account) => format!("keyring {service} {account}"),
+            Self::Plugin(name, what) => format!("plugin {name} {what}"),
+            Self::Command(words) => {
+                format!("command {}", words.first().map_or("", String::as_str))
+            }
+        })
+    }
+}
+
 /// One setting from one layer.
 #[derive(Clone)]
 pub(super) struct Entry {

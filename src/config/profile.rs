@@ -193,6 +193,17 @@ impl Profile {
         self.settings.get(key).map(|(_, layer)| layer)
     }
 
+    /// Returns where the value of a setting comes from, such as `file /home/me/pw` or `variable
+    /// MASV_API_KEY`. Returns `None` if the setting is not set.
+    pub fn source_of(&self, key: &str) -> Option<String> {
+        let (setting, layer) = self.settings.get(key)?;
+        Some(setting.source().unwrap_or_else(|| match layer {
+            Layer::Environment(name) => format!("variable {name}"),
+            Layer::File(path) => format!("file {}", path.display()),
+            Layer::Program => layer.to_string(),
+        }))
+    }
+
     /// Returns the function that looks up environment variables.
     pub fn environment(&self) -> &Environment {
         &self.environment

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, Fingerprint, KeyPrefix, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::resource::query_value;
-use crate::ports::service::RequiredAccess;
+use crate::ports::service::{RequiredAccess, TokenSpec};
 use crate::secret::Secret;
 
 /// One token to acquire. It owns its data, because a flight outlives the call that started it.
@@ -64,6 +64,18 @@ impl Acquisition {
     /// Notes that the caller must not get the token of this generation.
     pub fn reject(&mut self, generation: u64) {
         (self.stale_generation, self.rejected) = (Some(generation), true);
+    }
+
+    /// Returns the description of the token for the service.
+    pub fn spec(&self) -> TokenSpec<'_> {
+        TokenSpec {
+            resource_kind: self.key.resource_kind,
+            id: self.key.url_id(),
+            access: self.key.access,
+            parent: self.parent.as_deref(),
+            link_secret: self.link_secret.as_ref(),
+            link_password: self.link_password.as_ref(),
+        }
     }
 
     /// Creates the acquisition of a key, without further details.

@@ -349,7 +349,7 @@ impl Broker {
     /// Returns the stored token for a resource. Tries the acceptable access levels in order, and
     /// returns the first token found. Notes the generation of the record that the flight would
     /// replace.
-    fn stored_for(
+    pub fn stored_for(
         &self,
         bound: &BoundService,
         resolved: &ResolvedResource<'_>,

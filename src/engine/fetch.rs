@@ -109,6 +109,7 @@ impl<'a> Fetch<'a> {
             account: self.acquisition.account,
             service: self.acquisition.service,
             explicit: false,
+            used: RefCell::default(),
             key: Some(key),
             flight: Some(&flight),
             newer: Some(&newer),
@@ -133,7 +134,7 @@ impl<'a> Fetch<'a> {
             });
         // Another flight may have cached the token meanwhile, because it fetched a list that
         // contains this token.
-        let outcome = outcome.or_else(|error| newer().ok_or(error));
+        let outcome = outcome.or_else(|error| newer().ok_or_else(|| context.with_sources(error)));
         let error = outcome.as_ref().err();
         if let Some(error) = error.filter(|error| error.kind == ErrorKind::SecretSource) {
             self.tokens.note_failure(key, error);
@@ -277,14 +278,7 @@ impl<'a> Fetch<'a> {
         flight: &LockedFlight<'_>,
     ) -> Result<Fetched> {
         let acquisition = self.acquisition;
-        let spec = TokenSpec {
-            resource_kind: acquisition.key.resource_kind,
-            id: acquisition.key.url_id(),
-            access: acquisition.key.access,
-            parent: acquisition.parent.as_deref(),
-            link_secret: acquisition.link_secret.as_ref(),
-            link_password: acquisition.link_password.as_ref(),
-        };
+        let spec = acquisition.spec();
         if let Some(renewal) = self.take_renewal(context, flight)? {
             if let Some(acquired) = self.renew(&spec, renewal, context, flight)? {
                 return Ok(Fetched::New(acquired));

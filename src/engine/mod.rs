@@ -34,6 +34,7 @@ pub mod backoff;
 pub mod broker;
 pub mod cache;
 pub mod fetch;
+pub mod forecast;
 pub mod freshness;
 pub mod negative_cache;
 pub mod persistence;

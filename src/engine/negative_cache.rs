@@ -22,15 +22,25 @@ pub fn lookup_within(
     secret: &Fingerprint,
     now_us: i64,
 ) -> Option<Error> {
+    lookup_record(store, reach, secret, now_us).map(|refusal| refusal.error)
+}
+
+/// Returns the record of a failure whose backoff has not ended yet. The `retry_after_ms` of its error
+/// is the time that is left.
+pub fn lookup_record(
+    store: &dyn Store,
+    reach: Reach,
+    secret: &Fingerprint,
+    now_us: i64,
+) -> Option<FailureRecord> {
     let refusal = store
         .failure(secret, reach)
         .filter(|refusal| is_running(refusal, now_us))?;
     let left_us = refusal.until_us - now_us;
-    Some(
-        refusal
-            .error
-            .with_retry_after_ms(u64::try_from(left_us / 1000).ok()),
-    )
+    let error = refusal
+        .error
+        .with_retry_after_ms(u64::try_from(left_us / 1000).ok());
+    Some(FailureRecord { error, ..refusal })
 }
 
 /// Returns whether the backoff after a recorded failure has not ended yet. If the start time of the

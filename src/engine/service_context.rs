@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::config::SettingDefinition;
 use crate::engine::accounts::BoundService;
 use crate::engine::negative_cache;
 use crate::engine::persistence;
@@ -80,6 +81,8 @@ pub struct ServiceContext<'a> {
     /// Whether a person asked for this login. Such a login is sent even if the negative cache has a
     /// failure of its secrets.
     pub explicit: bool,
+    /// The credential settings that were read, for messages.
+    pub used: RefCell<Vec<String>>,
     /// The key that is being fetched, if any.
     pub key: Option<&'a TokenKey>,
     /// The lock of that key. `None` outside a flight.
@@ -130,7 +133,7 @@ pub fn log_exchange(
 }
 
 impl ServiceContext<'_> {
-    fn bound(&self) -> &BoundService {
+    pub(super) fn bound(&self) -> &BoundService {
         self.state.accounts.bound(self.account, self.service)
     }
 
@@ -139,9 +142,39 @@ impl ServiceContext<'_> {
         clippy::disallowed_methods,
         reason = "a fingerprint says which secrets a service refused"
     )]
-    fn fingerprint_of(&self, secrets: &[&Secret]) -> Fingerprint {
+    pub(super) fn fingerprint_of(&self, secrets: &[&Secret]) -> Fingerprint {
         let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
         self.state.fingerprint(self.bound(), &exposed)
+    }
+
+    /// Names the sources of the credentials that were read in the error for their rejection.
+    ///
+    /// The recorded error does not name them: another process may read the same secret from another
+    /// source.
+    pub fn with_sources(&self, error: Error) -> Error {
+        if error.kind != ErrorKind::BadCredentials {
+            return error;
+        }
+        let profile = &self.bound().profile;
+        let used = self.used.borrow();
+        let source = |name: &String| Some(format!("`{name}` from {}", profile.source_of(name)?));
+        error.with_sources(
+            &used
+                .iter()
+                .filter_map(source)
+                .collect::<Vec<_>>()
+                .join(" and "),
+        )
+    }
+
+    /// Notes that a setting was read, if it may be a credential.
+    pub(super) fn note_used(&self, name: &str) {
+        let is_other = |field: &SettingDefinition| !field.secret && name != "masv.email";
+        let mut used = self.used.borrow_mut();
+        if !SettingDefinition::find(name).is_some_and(is_other) && !used.iter().any(|it| it == name)
+        {
+            used.push(name.to_owned());
+        }
     }
 
     /// Links the failure recorded under a fingerprint to the key that is being fetched.
@@ -154,6 +187,16 @@ impl ServiceContext<'_> {
     /// Returns the resource for which this flight needs other tokens: the token that it fetches.
     fn resource(&self) -> String {
         self.key.map(TokenKey::to_string).unwrap_or_default()
+    }
+
+    /// Returns the fingerprint of the throttles of the reads of this user.
+    pub(super) fn pause_fingerprint(&self) -> Fingerprint {
+        let owner = self
+            .key
+            .and_then(|key| persistence::owner(self.bound(), key))
+            .map(|owner| owner.to_string())
+            .unwrap_or_default();
+        self.state.fingerprint(self.bound(), &["pause", &owner, ""])
     }
 
     /// Returns the fingerprint of the renewal of the key that is being fetched.
@@ -376,6 +419,7 @@ impl Context for ServiceContext<'_> {
         let profile = &self.bound().profile;
         match profile.setting(name) {
             Some(setting) => {
+                self.note_used(name);
                 // A caller that times out while the secret is read gets the error of
                 // `timeout_error`.
                 let why = secret_sources::timeout_error(setting, name).map(Blocked::By);
@@ -422,12 +466,7 @@ impl Context for ServiceContext<'_> {
     }
 
     fn send(&self, request: &Request) -> Result<Response> {
-        let owner = self
-            .key
-            .and_then(|key| persistence::owner(self.bound(), key))
-            .map(|owner| owner.to_string())
-            .unwrap_or_default();
-        let fingerprint = self.state.fingerprint(self.bound(), &["pause", &owner, ""]);
+        let fingerprint = self.pause_fingerprint();
         if let Some(error) = self.recorded_failure(&fingerprint) {
             self.note_refusal_key(fingerprint);
             return Err(error);
@@ -535,8 +574,10 @@ impl Context for ServiceContext<'_> {
                 "another request has fetched this token meanwhile; retry",
             ));
         }
+        // Flights that share the list did not read the credentials themselves.
+        let mut job = || job().map_err(|error| self.with_sources(error));
         self.prerequisites
-            .listing(self.account, self.service, name, job)
+            .listing(self.account, self.service, name, &mut job)
     }
 
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
@@ -555,6 +596,7 @@ impl PluginSecrets for ServiceContext<'_> {
         let service = self.state.accounts.plugin(self.account, plugin)?;
         let context = ServiceContext {
             service,
+            used: RefCell::default(),
             key: None,
             newer: None,
             ..*self

@@ -13,11 +13,15 @@ use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
 /// Explains how keyferry would get a token for a resource, and why. The explanation names
-/// the service, the account and the token's identifier in the cache. It describes the cached token
-/// and its refresh times, but does not contain the token. After a failure, it also says how long
-/// keyferry will return the last error without a new network request.
+/// the service, the account and the token's identifier in the cache. It describes the cached or
+/// stored token and its refresh times, but does not contain the token. `origin` says where the token
+/// comes from: `memory`, `store`, `setting` (a configured secret is the token) or `service`. `fetch` is
+/// the first step if the token must be fetched, else null. Its `step` is `use_secret`, `log_in`, `ask`,
+/// `read_secret` or `fail`; if it is `fail`, its `failure` has the error and the time of it. `settings` lists
+/// the credential settings that the fetch would use, and the source of each.
 ///
-/// Makes no network request.
+/// Reads the store, and secrets in values, variables and files. Starts no program, and makes no
+/// network request.
 ///
 /// @param session    NULL for the default session
 /// @param resource   as for `masv_token_for`. Borrowed.

@@ -4,8 +4,9 @@
 
 use serde_json::{Value, json};
 
+use crate::ffi::status;
 use crate::ports::service::AgentSession;
-use crate::session::inspect::{Explanation, SessionStats, TokenInfo};
+use crate::session::inspect::{Explanation, NextStep, SessionStats, TokenInfo};
 
 /// Returns the document of `keyferry_session_explain`. Its token has no `account` and no
 /// `expires_here_unix_s`, but the times of its refresh.
@@ -20,11 +21,14 @@ pub fn explanation(explanation: &Explanation) -> Value {
         key,
         store,
         clock_skew_s,
+        origin,
         token,
         refresh_from_unix_s,
         callers_wait_from_unix_s,
         next,
         pause,
+        fetch,
+        settings,
     } = explanation;
     let token = token.as_ref().map(|token| {
         let mut token = bare_token(token);
@@ -38,8 +42,30 @@ pub fn explanation(explanation: &Explanation) -> Value {
     json!({
         "service": service, "base": base, "account": account, "class": resource_kind.name(), "id": id,
         "access": access.name(), "key": key, "store": store, "clock_skew_s": clock_skew_s, "token": token,
-        "next": next, "pause": pause,
+        "next": next, "pause": pause, "origin": origin.name(), "fetch": fetch.as_ref().map(next_step),
+        "settings": settings.iter().map(|used| json!({ "key": used.key, "source": used.source })).collect::<Value>(),
     })
+}
+
+/// Returns the first step of a fetch. Each step has the same fields.
+fn next_step(step: &NextStep) -> Value {
+    let (name, header, setting, failure) = match step {
+        NextStep::UseSecret(header) => ("use_secret", Some(header), None, None),
+        NextStep::LogIn => ("log_in", None, None, None),
+        NextStep::Ask => ("ask", None, None, None),
+        NextStep::ReadSecret(setting) => ("read_secret", None, Some(setting), None),
+        NextStep::Fail {
+            error,
+            since_unix_s,
+        } => ("fail", None, None, Some((error, since_unix_s))),
+    };
+    let failure = failure.map(|(error, since_unix_s)| {
+        json!({
+            "status": status::from_kind(error.kind), "message": error.message(), "since_unix_s": since_unix_s,
+            "retry_after_ms": error.retry_after_ms,
+        })
+    });
+    json!({ "step": name, "header": header, "setting": setting, "failure": failure })
 }
 
 /// Returns the document of `keyferry_session_list`.
@@ -60,6 +86,7 @@ fn bare_token(token: &TokenInfo) -> Value {
     let TokenInfo {
         service,
         account: _,
+        user,
         kind,
         id,
         access,
@@ -72,6 +99,7 @@ fn bare_token(token: &TokenInfo) -> Value {
     json!({
         "service": service, "kind": kind.name(), "id": id, "access": access.name(), "generation": generation,
         "expires_unix_s": expires_unix_s, "acquired_unix_s": acquired_unix_s, "headers": header_names,
+        "user": user,
     })
 }
 

@@ -4,11 +4,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use url::Url;
 
 use crate::clock::Clock;
+use crate::engine::acquisition::Acquisition;
 use crate::engine::broker::Broker;
-use crate::engine::cache::entry::RefreshTimes;
+use crate::engine::cache::entry::{CachedToken, RefreshTimes};
+use crate::engine::forecast::forecast;
 use crate::engine::persistence::Persistence;
 use crate::engine::service_context::log_exchange;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +21,14 @@ use crate::model::request::Request;
 use crate::model::token::{NO_EXPIRY, Token, TokenKind};
 use crate::plugin::UnusablePlugin;
 use crate::ports::http::Request as HttpRequest;
+use crate::ports::wait_budget::WaitBudget;
 use crate::session::lookup::{Lookup, no_service, not_cached};
+use crate::text::remove_invisible;
+
+pub use crate::engine::forecast::{NextStep, Sources};
+
+/// The longest name of a user that is shown.
+const MAX_USER_CHARS: usize = 64;
 
 /// A service and its base URL.
 #[derive(Clone, Copy)]
@@ -38,6 +48,40 @@ pub struct Probe {
     /// How far the service's clock is ahead of this machine's, in whole seconds, if the response
     /// had a `Date` header. A value from -2 to 2 means no measurable difference.
     pub ahead_s: Option<i64>,
+}
+
+/// Where the token of a resource comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The cache of this session.
+    Memory,
+    /// The store.
+    Store,
+    /// A configured secret, which is the token itself.
+    Setting,
+    /// The service, which must be asked first.
+    Service,
+}
+
+impl Origin {
+    /// Returns the name of the origin in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Store => "store",
+            Self::Setting => "setting",
+            Self::Service => "service",
+        }
+    }
+}
+
+/// A setting, and where its value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingSource {
+    /// The key of the setting, such as `masv.password`.
+    pub key: String,
+    /// The source, such as `file /home/me/pw`.
+    pub source: String,
 }
 
 /// What a request for a resource would do, and why. It contains no secret.
@@ -62,7 +106,9 @@ pub struct Explanation {
     pub store: &'static str,
     /// How far the service's clock is ahead of this machine's, in seconds.
     pub clock_skew_s: i64,
-    /// The cached token, if it has not expired.
+    /// Where the token comes from.
+    pub origin: Origin,
+    /// The cached or stored token, if it has not expired.
     pub token: Option<TokenInfo>,
     /// When requests begin to refresh the cached token in the background, by the service's clock.
     /// `None` without such a token or such a time.
@@ -74,6 +120,10 @@ pub struct Explanation {
     pub next: &'static str,
     /// The last error, if requests return it for a while without contacting the service.
     pub pause: Option<Error>,
+    /// What the fetch of a token would do first. `None` if the cached or stored token is returned.
+    pub fetch: Option<NextStep>,
+    /// The credential settings that the fetch would use.
+    pub settings: Vec<SettingSource>,
 }
 
 /// A cached or stored token without the values of its headers.
@@ -84,6 +134,8 @@ pub struct TokenInfo {
     pub service: String,
     /// The account, if the configuration still has it.
     pub account: Option<String>,
+    /// The e-mail address of the user who is logged in, if the service sent it with the token.
+    pub user: Option<String>,
     /// The kind of the token.
     pub kind: TokenKind,
     /// The id of the resource. It is empty if the service has only one resource of this kind.
@@ -198,25 +250,59 @@ impl<'a> Inspect<'a> {
         })
     }
 
-    /// Explains what a request for a resource would do, and why.
+    /// Explains what a request for a resource would do, and why. Reads the store and the secrets of
+    /// these sources, and sends no request.
     ///
     /// # Errors
     /// Returns the errors of resolving the resource.
-    pub fn explain(&self, resource: &str) -> Result<Explanation> {
+    pub fn explain(&self, resource: &str, sources: Sources) -> Result<Explanation> {
         let state = &self.broker.state;
         let lookup = Lookup {
             state,
             account: self.account,
         };
+        let _budget = WaitBudget::begin(None);
         lookup.at(resource, |resolved, bound| {
-            let now_us = state.now_us(bound);
             let request = Request::default();
-            let hit = Persistence::new(state, bound)
-                .cached_for(resolved, &request, now_us)?
-                .filter(|hit| !hit.rejected);
-            let keys = lookup.keys(resolved, bound)?;
-            let key = keys.into_iter().next().ok_or_else(not_cached)?;
+            let cached = || {
+                let now_us = state.now_us(bound);
+                let hit = Persistence::new(state, bound).cached_for(resolved, &request, now_us)?;
+                Ok::<_, Error>(hit.filter(|hit| !hit.rejected))
+            };
+            let is_fresh = |hit: &CachedToken| state.now_us(bound) < hit.times.mandatory_us;
+            let mut hit = cached()?;
+            let mut acquisition =
+                Acquisition::of_request(state, bound, resolved, &request, hit.as_ref())?;
+            let mut origin = Origin::Memory;
+            if !hit.as_ref().is_some_and(is_fresh) {
+                // Caches the stored token, if it has not expired.
+                let _ = self
+                    .broker
+                    .stored_for(bound, resolved, &mut acquisition, &request);
+                let before = hit.as_ref().map(|hit| hit.token.meta().generation);
+                hit = cached()?;
+                if hit.as_ref().map(|hit| hit.token.meta().generation) != before {
+                    origin = Origin::Store;
+                }
+            }
+            let key = lookup.keys(resolved, bound)?.into_iter().next();
+            let key = key.ok_or_else(not_cached)?;
             let pause = state.backoff.remaining(&key, state.clock.now_us());
+            let needs_fetch = !hit.as_ref().is_some_and(is_fresh);
+            let fetched = needs_fetch.then(|| forecast(state, &acquisition, sources));
+            let (fetch, used) = fetched
+                .map(|fetched| (fetched.next, fetched.settings))
+                .unzip();
+            if hit.is_none() {
+                origin = match fetch {
+                    Some(NextStep::UseSecret(_)) => Origin::Setting,
+                    _ => Origin::Service,
+                };
+            }
+            let source = |key: String| {
+                let source = bound.profile.source_of(&key)?;
+                Some(SettingSource { key, source })
+            };
             let account = &bound.scope.account;
             let times = hit.as_ref().map(|hit| hit.times);
             Ok(Explanation {
@@ -229,11 +315,14 @@ impl<'a> Inspect<'a> {
                 key: key.to_string(),
                 store: state.store.name(),
                 clock_skew_s: (bound.skew_us() + state.steady.set_back_us()) / 1_000_000,
+                origin,
                 token: hit.map(|hit| self.token_info(&hit.token, Some(account))),
                 refresh_from_unix_s: times.and_then(|times| expiry_unix_s(times.advisory_us)),
                 callers_wait_from_unix_s: times.and_then(|times| expiry_unix_s(times.mandatory_us)),
-                next: next_step(times, now_us, pause.is_some()),
+                next: next_step(times, state.now_us(bound), pause.is_some()),
                 pause,
+                fetch,
+                settings: used.into_iter().flatten().filter_map(source).collect(),
             })
         })
     }
@@ -272,6 +361,7 @@ impl<'a> Inspect<'a> {
         TokenInfo {
             service: token.service().to_owned(),
             account: account.map(str::to_owned),
+            user: user_of(token),
             kind: meta.kind,
             id: token.id().to_owned(),
             access: meta.access,
@@ -327,6 +417,14 @@ impl<'a> Inspect<'a> {
             ahead_s: response.date_unix_s.map(|date| date - now_s),
         })
     }
+}
+
+/// Returns the e-mail address of the user who is logged in, if the service sent it with the token.
+fn user_of(token: &Token) -> Option<String> {
+    let details: Value = serde_json::from_str(token.details()).ok()?;
+    let user = details.get("user").unwrap_or(&details);
+    let email = user.get("email").or_else(|| user.get("Email"))?.as_str()?;
+    Some(remove_invisible(email, MAX_USER_CHARS))
 }
 
 /// Returns a time in seconds, or `None` if it is [`NO_EXPIRY`].

@@ -7,6 +7,7 @@ pub mod inspect;
 mod lookup;
 pub mod offline;
 
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ use crate::stores;
 use crate::sys::fork::PerProcess;
 use crate::transport::{self, Proxy, Transport};
 
-use inspect::{Explanation, Inspect, SessionStats, TokenInfo};
+use inspect::{Explanation, Inspect, SessionStats, Sources, TokenInfo};
 use lookup::{Lookup, no_service, not_cached};
 use offline::NoNetwork;
 
@@ -435,8 +436,8 @@ impl Session {
         let _budget = WaitBudget::begin(None);
         let (number, bound) = self.service(|bound| bound.service.agent().is_some(), "agent")?;
         let agent = bound.service.agent().ok_or_else(|| no_service("agent"))?;
-        call(agent, &self.service_context(number, explicit))
-            .map_err(|error| error.with_service("agent"))
+        let context = self.service_context(number, explicit);
+        call(agent, &context).map_err(|error| context.with_sources(error).with_service("agent"))
     }
 
     /// Reports that the service answered 401 to this token, without saying for which resource. This
@@ -559,12 +560,13 @@ impl Session {
         })
     }
 
-    /// Explains what a request for a resource would do, and why.
+    /// Explains what a request for a resource would do, and why. Reads the store, and secrets in
+    /// values, variables and files. Starts no program and sends no request.
     ///
     /// # Errors
     /// Returns the errors of resolving the resource.
     pub fn explain(&self, resource: &str) -> Result<Explanation> {
-        self.inspect().explain(resource)
+        self.inspect().explain(resource, Sources::Quick)
     }
 
     /// Lists the cached and stored tokens, without the values of their headers.
@@ -671,7 +673,11 @@ fn log_in(broker: &Arc<Broker>, account: usize, request: &Request) -> Result<Tok
     let acquired = bound
         .service
         .login(&email, &password, &context)
-        .map_err(|error| error.with_service(bound.service.name()))?;
+        .map_err(|error| {
+            context
+                .with_sources(error)
+                .with_service(bound.service.name())
+        })?;
     state.backoff.forget(|other| *other == key);
     Persistence::new(state, bound).store_login(
         Acquisition::new(account, number, key),
@@ -693,6 +699,7 @@ fn service_context(
         account,
         service,
         explicit,
+        used: RefCell::default(),
         key: None,
         flight: None,
         newer: None,

@@ -19,6 +19,17 @@ pub struct CliContext {
 }
 
 impl CliContext {
+    /// Replaces the home directory in a text with `~`.
+    pub fn shorten_home(&self, text: &str) -> String {
+        // Messages show paths in the same form.
+        let home = (self.environment)("HOME")
+            .map(|home| home.to_string_lossy().trim_end_matches('/').to_owned());
+        match home.filter(|home| home.len() > 1) {
+            Some(home) => text.replace(&home, "~"),
+            None => text.to_owned(),
+        }
+    }
+
     /// Loads the user's configuration.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::sync::Mutex;
 
 use clap::Args;
 
@@ -45,6 +46,9 @@ pub fn install(value: Option<&OsStr>, options: LogOptions) {
         parsed.clone().and_then(Result::ok)
     };
     let write = move |line_level, text: &str| {
+        if line_level <= Level::Warn && collect(text) {
+            return;
+        }
         let line = match level {
             Some(_) => timed_line(line_level, text),
             None => format!("keyferry: warning: {}", sanitize(text)),
@@ -57,6 +61,34 @@ pub fn install(value: Option<&OsStr>, options: LogOptions) {
     if let Some(Err(warning)) = parsed {
         log::write(Level::Warn, format_args!("{warning}"));
     }
+}
+
+/// The warnings that are collected instead of being written. `None` if they are written.
+static COLLECTED: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Runs a function, and returns the warnings that it logs instead of writing them to standard error.
+/// Each warning is returned once.
+pub fn collect_warnings<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let set = |value| {
+        COLLECTED
+            .lock()
+            .map(|mut it| std::mem::replace(&mut *it, value))
+    };
+    let _ = set(Some(Vec::new()));
+    let outcome = run();
+    (outcome, set(None).ok().flatten().unwrap_or_default())
+}
+
+/// Collects a warning. Returns false if warnings are written now.
+fn collect(text: &str) -> bool {
+    let mut collected = COLLECTED.lock().ok();
+    let Some(warnings) = collected.as_deref_mut().and_then(Option::as_mut) else {
+        return false;
+    };
+    if !warnings.iter().any(|warning| warning == text) {
+        warnings.push(text.to_owned());
+    }
+    true
 }
 
 /// Returns the level that a value names, or a warning.

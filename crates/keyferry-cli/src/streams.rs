@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use serde_json::{Value, json};
 
-use crate::exit_code::{EXIT_FAILED, EXIT_LOGIN_REQUIRED, EXIT_OK, EXIT_RETRY_LATER, EXIT_USAGE};
+use crate::exit_code::{self, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::json::{self, JsonOutput};
 use crate::terminal::Output;
 use keyferry::error::{Error, ErrorKind};
@@ -73,11 +73,7 @@ impl Streams<'_> {
             }
             None => self.write_message(error.message()),
         };
-        match error.kind {
-            ErrorKind::LoginRequired | ErrorKind::NotConfigured => EXIT_LOGIN_REQUIRED,
-            _ if error.is_transient() => EXIT_RETRY_LATER,
-            _ => EXIT_FAILED,
-        }
+        exit_code::of_error(error)
     }
 
     /// With `--json`, writes the document of an invalid command line.

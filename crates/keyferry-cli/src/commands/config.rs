@@ -113,18 +113,6 @@ fn displayed_value(field: &SettingDefinition, profile: &Profile) -> Option<Strin
         Some(Setting::Literal(_)) if field.secret => Some("(set)".into()),
         Some(Setting::Literal(value)) => Some(value.expose().to_owned()),
         Some(Setting::NonUtf8(value)) => Some(value.to_string_lossy().into_owned()),
-        Some(reference) => Some(describe_reference(reference)),
-    }
-}
-
-/// Describes the source of a reference. A command's arguments are left out.
-pub fn describe_reference(setting: &Setting) -> String {
-    match setting {
-        Setting::Literal(_) | Setting::NonUtf8(_) => "a value".into(),
-        Setting::Env(name) => format!("variable {name}"),
-        Setting::File(path) | Setting::Mounted(path) => format!("file {}", path.display()),
-        Setting::Keyring(service, account) => format!("keyring {service} {account}"),
-        Setting::Plugin(name, what) => format!("plugin {name} {what}"),
-        Setting::Command(words) => format!("command {}", words.first().map_or("", String::as_str)),
+        Some(reference) => reference.source(),
     }
 }

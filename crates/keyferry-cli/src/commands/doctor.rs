@@ -1,8 +1,8 @@
 //! `keyferry doctor`: checks the configuration, secrets, store, network and clock. Its output is
 //! safe to paste into an issue.
 //!
-//! It doesn't log in to any service and shows no private values: it replaces the home directory
-//! with `~` and the e-mail address with `(e-mail)`, and removes user names from proxy URLs.
+//! It shows no private values: it replaces the home directory with `~` and the e-mail address with
+//! `(e-mail)`, and removes user names from proxy URLs. It logs in to services only with `--login`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::commands::config::describe_reference;
+use crate::commands::explain::failure;
 use crate::context::CliContext;
-use crate::exit_code::{EXIT_FAILED, EXIT_OK};
-use crate::log_output::LogOptions;
+use crate::credentials::configured_settings;
+use crate::exit_code::{self, EXIT_FAILED, EXIT_OK};
+use crate::log_output::{LogOptions, collect_warnings};
 use crate::progress::with_progress;
 use crate::secrets;
 use crate::streams::Streams;
@@ -25,9 +26,10 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::model::token::TokenKind;
+use keyferry::plugin::Plugins;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
-use keyferry::session::inspect::TokenInfo;
+use keyferry::session::inspect::{NextStep, Sources, TokenInfo};
 use keyferry::sys::private_file::{self, Privacy};
 
 /// The options of `keyferry doctor`.
@@ -36,6 +38,9 @@ pub struct DoctorOptions {
     /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Also log in to each service that has a configured login, and keep no token
+    #[arg(long)]
+    pub login: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -62,16 +67,43 @@ impl CheckState {
     }
 }
 
-/// The results of all checks: name, state and explanation.
+/// The results of all checks.
 #[derive(Default)]
-struct Report(Vec<(String, CheckState, String)>);
+struct Report {
+    /// Name, state and explanation of each check.
+    rows: Vec<(String, CheckState, String)>,
+    /// The exit code for the first failed check. [`EXIT_OK`] if all succeeded.
+    code: u8,
+}
 
 impl Report {
     fn add(&mut self, name: &str, state: CheckState, what: impl Into<String>) {
-        self.0.push((name.to_owned(), state, what.into()));
+        if state == CheckState::Bad {
+            self.set_code(EXIT_FAILED);
+        }
+        self.rows.push((name.to_owned(), state, what.into()));
+    }
+
+    /// Adds a failed check.
+    fn fail(&mut self, name: &str, error: &Error) {
+        self.fail_with(name, error, error.message());
+    }
+
+    /// Adds a failed check with this explanation.
+    fn fail_with(&mut self, name: &str, error: &Error, what: impl Into<String>) {
+        self.set_code(exit_code::of_error(error));
+        self.add(name, CheckState::Bad, what);
+    }
+
+    fn set_code(&mut self, code: u8) {
+        if self.code == EXIT_OK {
+            self.code = code;
+        }
     }
 }
 
+/// The start of the warning that the store can't be used.
+const STORE_WARNING: &str = "cannot use the store, so tokens stay in memory only: ";
 /// How long to wait for a service's response.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest acceptable clock skew. With a larger skew, keyferry may use an expired token or
@@ -81,16 +113,20 @@ const MAX_CLOCK_SKEW_S: i64 = 120;
 /// Runs all checks.
 pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let mut report = Report::default();
-    with_progress(streams, "keyferry: checking", || {
-        run_checks(options.profile.as_deref(), context, &mut report)
+    let ((), warnings) = collect_warnings(|| {
+        with_progress(streams, "keyferry: checking", || {
+            run_checks(options, context, &mut report)
+        })
     });
+    explain_store(&mut report, warnings);
     let redaction = Redaction::new(context, options.profile.as_deref());
+    let code = report.code;
     let rows: Vec<_> = report
-        .0
+        .rows
         .into_iter()
         .map(|(name, state, what)| (name, state, redaction.redact(&what)))
         .collect();
-    let is_well = rows.iter().all(|(_, state, _)| *state != CheckState::Bad);
+    let is_well = code == EXIT_OK;
     let written = if options.json {
         let check = |(name, state, what): &(String, CheckState, String)| json!({ "check": name, "state": state.label(), "what": what });
         let checks: Vec<_> = rows.iter().map(check).collect();
@@ -113,12 +149,30 @@ pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<
         table.write(&mut streams.stdout)
     };
     match streams.finish_write(written) {
-        EXIT_OK if is_well => EXIT_OK,
-        _ => EXIT_FAILED,
+        EXIT_OK => code,
+        failed => failed,
     }
 }
 
-fn run_checks(account: Option<&str>, context: &CliContext, report: &mut Report) {
+/// Adds the warnings that were logged: the reason why the store can't be used to its row, and each
+/// other warning as a row.
+fn explain_store(report: &mut Report, warnings: Vec<String>) {
+    for warning in warnings {
+        let is_store = |(name, state, _): &&mut (String, CheckState, String)| {
+            name == "store" && *state == CheckState::Bad
+        };
+        if report.rows.iter().any(|(_, _, what)| *what == warning) {
+            continue;
+        }
+        let reason = warning.strip_prefix(STORE_WARNING);
+        match (report.rows.iter_mut().find(is_store), reason) {
+            (Some((_, _, what)), Some(reason)) => reason.clone_into(what),
+            _ => report.add("warning", CheckState::Note, warning),
+        }
+    }
+}
+
+fn run_checks(options: &DoctorOptions, context: &CliContext, report: &mut Report) {
     report.add(
         "version",
         CheckState::Good,
@@ -130,15 +184,17 @@ fn run_checks(account: Option<&str>, context: &CliContext, report: &mut Report) 
     );
     let config = match context.load_config() {
         Ok(config) => config,
-        Err(error) => return report.add("configuration", CheckState::Bad, error.message()),
+        Err(error) => return report.fail("configuration", &error),
     };
     check_config_file(context, report);
+    let account = options.profile.as_deref();
     let account = account.unwrap_or(config.default_account()).to_owned();
     let profile = match config.profile(&account) {
         Ok(profile) => profile,
-        Err(error) => return report.add("account", CheckState::Bad, error.message()),
+        Err(error) => return report.fail("account", &error),
     };
     check_secrets(&profile, context, report);
+    check_plugin_settings(&config, &account, report);
     check_proxy(&profile, context, report);
     match context.open_session(config.clone(), Some(&account)) {
         Ok(session) => {
@@ -146,11 +202,20 @@ fn run_checks(account: Option<&str>, context: &CliContext, report: &mut Report) 
                 .inspect()
                 .plugin_faults()
                 .iter()
-                .for_each(|fault| report.add("plugin", CheckState::Bad, fault.error.message()));
+                .for_each(|fault| report.fail("plugin", &fault.error));
             check_store(&session, &config, &account, context, report);
             check_services(&session, &profile, report);
+            for login in LOGINS {
+                let is_accepted = options
+                    .login
+                    .then(|| try_login(&login, &config, &profile, context, report))
+                    .flatten();
+                if is_accepted != Some(false) {
+                    check_login(&login, &session, &profile, is_accepted.is_some(), report);
+                }
+            }
         }
-        Err(error) => report.add("session", CheckState::Bad, error.message()),
+        Err(error) => report.fail("session", &error),
     }
 }
 
@@ -181,7 +246,7 @@ fn check_config_file(context: &CliContext, report: &mut Report) {
             CheckState::Note,
             format!("{shown} does not exist; environment variables and defaults apply"),
         ),
-        Err(error) => report.add("configuration", CheckState::Bad, error.message()),
+        Err(error) => report.fail("configuration", &error),
     }
 }
 
@@ -190,24 +255,15 @@ fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
     let set_fields = SETTINGS
         .iter()
         .filter(|field| field.takes_reference())
-        .filter_map(|field| Some((field, profile.setting(field.key)?)));
+        .filter(|field| profile.is_set(field.key));
     let mut count = 0;
-    for (field, setting) in set_fields {
+    for field in set_fields {
         count += 1;
         match secrets::resolve_setting_or_plugin(profile, field.key, || {
             context.open_configured_session(Some(profile.account()))
         }) {
-            Ok(_) => {
-                let from = match setting {
-                    Setting::Literal(_) => profile
-                        .layer_of(field.key)
-                        .map(ToString::to_string)
-                        .unwrap_or_default(),
-                    reference => describe_reference(reference),
-                };
-                report.add(field.key, CheckState::Good, format!("set, from {from}"));
-            }
-            Err(error) => report.add(field.key, CheckState::Bad, error.message()),
+            Ok(_) => report.add(field.key, CheckState::Good, set_from(profile, field.key)),
+            Err(error) => report.fail(field.key, &error),
         }
     }
     if count == 0 {
@@ -216,6 +272,49 @@ fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
             CheckState::Note,
             no_secret_message(profile, context),
         );
+    }
+}
+
+/// Says where the value of a setting comes from.
+fn set_from(profile: &Profile, key: &str) -> String {
+    format!("set, from {}", profile.source_of(key).unwrap_or_default())
+}
+
+/// Checks the settings that the plugins declare: whether each is set, and whether the secrets can be
+/// read.
+fn check_plugin_settings(config: &Config, account: &str, report: &mut Report) {
+    let mut config = config.clone();
+    let loaded = config
+        .select_account(account)
+        .and_then(|()| Plugins::load(&mut config))
+        .and_then(|plugins| Ok((plugins, config.profile(account)?)));
+    // If the plugins can't be loaded, the session can't be opened either, and says why.
+    let Ok((plugins, profile)) = loaded else {
+        return;
+    };
+    for declared in plugins
+        .instances
+        .iter()
+        .flat_map(|it| &it.plugin().settings)
+    {
+        let key = declared.full_key.as_str();
+        match (profile.setting(key), &declared.fallback) {
+            (Some(Setting::Plugin(..)), _) => {
+                report.add(key, CheckState::Note, set_from(&profile, key));
+            }
+            (Some(_), _) => match secrets::resolve_setting(&profile, key) {
+                Ok(_) => report.add(key, CheckState::Good, set_from(&profile, key)),
+                Err(error) => report.fail(key, &error),
+            },
+            (None, Some(_)) => report.add(key, CheckState::Good, "not set; the default is used"),
+            (None, None) => {
+                let what = format!(
+                    "not set ({}); set {} if the plugin needs it",
+                    declared.about, declared.variable
+                );
+                report.add(key, CheckState::Note, what);
+            }
+        }
     }
 }
 
@@ -313,7 +412,7 @@ fn check_store(
             ),
         ),
         Err(error) => {
-            report.add("store", CheckState::Bad, error.message());
+            report.fail("store", &error);
             check_failure_fallback(session, report);
         }
     }
@@ -327,7 +426,7 @@ fn check_failure_fallback(session: &Session, report: &mut Report) {
             CheckState::Note,
             format!("rejected secrets are recorded in {place} while the store cannot be used"),
         ),
-        Some(Err(error)) => report.add("failures", CheckState::Bad, error.message()),
+        Some(Err(error)) => report.fail("failures", &error),
         None => {}
     }
 }
@@ -387,21 +486,17 @@ fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
                 );
             }
             Err(error) => {
-                let state = if is_used {
-                    CheckState::Bad
-                } else {
-                    CheckState::Note
-                };
                 let hint = if service.service == "agent" {
                     "; start the agent (`masv server start`) if you use it"
                 } else {
                     ""
                 };
-                report.add(
-                    service.service,
-                    state,
-                    format!("cannot check {}: {}{hint}", service.base, error.message()),
-                );
+                let what = format!("cannot check {}: {}{hint}", service.base, error.message());
+                if is_used {
+                    report.fail_with(service.service, &error, what);
+                } else {
+                    report.add(service.service, CheckState::Note, what);
+                }
             }
         }
     }
@@ -429,15 +524,115 @@ fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
     }
 }
 
-/// Private values and their replacements in the output.
-struct Redaction(Vec<(String, &'static str)>);
+/// A login that doctor checks.
+struct LoginCheck {
+    /// The name of the check.
+    name: &'static str,
+    service: &'static str,
+    /// The resource whose token needs the login.
+    resource: &'static str,
+}
 
-impl Redaction {
+/// The logins. The package needs not exist: MASV rejects an API key before it looks for the package.
+const LOGINS: [LoginCheck; 2] = [
+    LoginCheck {
+        name: "masv login",
+        service: "masv",
+        resource: "masv:packages/keyferry-doctor",
+    },
+    LoginCheck {
+        name: "fileverbs login",
+        service: "fileverbs",
+        resource: "fileverbs:bearer",
+    },
+];
+
+/// Reports the last refusal or pause of a service, if it still applies. If the service has just
+/// accepted the login, that is only a note.
+fn check_login(
+    login: &LoginCheck,
+    session: &Session,
+    profile: &Profile,
+    is_accepted: bool,
+    report: &mut Report,
+) {
+    let explained = session.inspect().explain(login.resource, Sources::All);
+    let Ok(Some(NextStep::Fail {
+        error,
+        since_unix_s,
+    })) = explained.map(|explained| explained.fetch)
+    else {
+        return;
+    };
+    let is_missing = matches!(
+        error.kind,
+        ErrorKind::NotConfigured | ErrorKind::LoginRequired
+    );
+    // The other checks report a secret that cannot be read, and a profile without secrets.
+    let is_reported = matches!(error.kind, ErrorKind::SecretSource | ErrorKind::UnsafeFile)
+        || is_missing && configured_settings(profile, login.service).is_empty();
+    if is_reported {
+        return;
+    }
+    let now_s = Clock::system().now_us().div_euclid(1_000_000);
+    let what = failure(&error, since_unix_s, now_s);
+    if is_accepted {
+        let remedy = format!("`keyferry login {}` ends that", login.service);
+        let what = format!("requests still get the earlier error, and {remedy}: {what}");
+        report.add(login.name, CheckState::Note, what);
+    } else {
+        report.fail_with(login.name, &error, what);
+    }
+}
+
+/// Logs in to a service. Returns whether the service accepted the login, or `None` if none is
+/// configured. The token and the outcome are kept in memory only, so that the check sends
+/// the secrets even if they were refused before.
+fn try_login(
+    login: &LoginCheck,
+    config: &Config,
+    profile: &Profile,
+    context: &CliContext,
+    report: &mut Report,
+) -> Option<bool> {
+    let mut keys = configured_settings(profile, login.service);
+    // An API key takes precedence over e-mail address and password.
+    if keys.contains(&"masv.api_key") {
+        keys = vec!["masv.api_key"];
+    }
+    if keys.is_empty() {
+        return None;
+    }
+    let mut config = config.clone();
+    let outcome = config
+        .set("store", "memory".into())
+        .and_then(|()| context.open_session(config, Some(profile.account())))
+        .and_then(|session| session.token_for(&Request::new(login.resource)));
+    match outcome {
+        Err(error) if error.kind != ErrorKind::NotFound => {
+            report.fail(login.name, &error);
+            Some(false)
+        }
+        _ => {
+            let what = format!("{} accepted {}", login.service, keys.join(" and "));
+            report.add(login.name, CheckState::Good, what);
+            Some(true)
+        }
+    }
+}
+
+/// Private values and their replacements in the output.
+struct Redaction<'a> {
+    context: &'a CliContext,
+    replacements: Vec<(String, &'static str)>,
+}
+
+impl<'a> Redaction<'a> {
     #[expect(
         clippy::disallowed_methods,
         reason = "looks for the e-mail address, to remove it from the report"
     )]
-    fn new(context: &CliContext, account: Option<&str>) -> Self {
+    fn new(context: &'a CliContext, account: Option<&str>) -> Self {
         let mut replacements = Vec::new();
         if let Ok(config) = context.load_config()
             && let Ok(profile) = config.profile(account.unwrap_or(config.default_account()))
@@ -445,17 +640,17 @@ impl Redaction {
         {
             replacements.push((email.expose().to_owned(), "(e-mail)"));
         }
-        // Messages show paths in the same form.
-        let home = (context.environment)("HOME")
-            .map(|home| home.to_string_lossy().trim_end_matches('/').to_owned());
-        replacements.extend(home.filter(|home| home.len() > 1).map(|home| (home, "~")));
-        Self(replacements)
+        Self {
+            context,
+            replacements,
+        }
     }
 
     fn redact(&self, text: &str) -> String {
-        self.0
+        let text = self.context.shorten_home(text);
+        self.replacements
             .iter()
-            .fold(text.to_owned(), |text, (private, replacement)| {
+            .fold(text, |text, (private, replacement)| {
                 text.replace(private, replacement)
             })
     }

@@ -83,9 +83,10 @@ pub enum Command {
     /// prevent this, remove the settings that the output lists.
     #[command(after_help = EXIT_CODES_HELP)]
     Logout(LogoutOptions),
-    /// List the stored tokens and how long they remain valid
+    /// Show who is logged in to each service, and for how long
     ///
-    /// Also lists the services that have no token yet. Sends no request to any service.
+    /// Prints a row for each service of each profile. --json also lists all stored tokens. Sends no
+    /// request to any service.
     #[command(after_help = EXIT_CODES_HELP)]
     Status(StatusOptions),
     /// Print the request headers for a URL, for use with `curl -H @-`
@@ -142,15 +143,18 @@ pub enum Command {
     /// teams.
     #[command(after_help = EXIT_CODES_HELP)]
     Agent(AgentOptions),
-    /// Explain which credential keyferry would use for a URL, and why
+    /// Explain which credential keyferry would use for a URL, and why a request would fail
     ///
-    /// Sends no request to any service.
+    /// Shows which header keyferry would send, where it comes from, who the user is, how long it
+    /// lasts, and what the next request does. Sends no request to any service. Reads the secret
+    /// that the request would use, which may run a command or ask a keyring.
     #[command(after_help = EXIT_CODES_HELP)]
     Explain(ExplainOptions),
     /// Check the configuration, secrets, store, network and clock
     ///
-    /// Run it when something doesn't work. The output contains no secrets, so it is safe to paste
-    /// into an issue.
+    /// Run it when something doesn't work. It also shows the last refusal or pause of each service.
+    /// The output contains no secrets, so it is safe to paste into an issue. The exit code is the
+    /// one of the first fault.
     #[command(after_help = EXIT_CODES_HELP)]
     Doctor(DoctorOptions),
     /// List the configured plugins, or check a plugin file

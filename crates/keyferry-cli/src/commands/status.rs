@@ -1,4 +1,4 @@
-//! `keyferry status`: lists the stored tokens and how long they remain valid.
+//! `keyferry status`: says who is logged in to each service, and for how long.
 //!
 //! It doesn't use the network.
 
@@ -11,8 +11,9 @@ use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use crate::time_format::format_duration;
-use keyferry::config::Config;
+use keyferry::config::{Config, DEFAULT_ACCOUNT};
 use keyferry::error::Result;
+use keyferry::model::token::TokenKind;
 
 /// The options of `keyferry status`.
 #[derive(Args)]
@@ -22,7 +23,7 @@ pub struct StatusOptions {
     pub json: bool,
 }
 
-/// Prints the stored tokens.
+/// Prints the logins. With `--json`, prints all stored tokens.
 pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let loaded = context.load_config().and_then(|config| {
         let session = context.open_session(config.clone(), None)?;
@@ -44,61 +45,73 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         let written = streams.write_json(&all);
         return streams.finish_write(written);
     }
-    let mut table = Table::new(&[
-        "service",
-        "account",
-        "resource",
-        "life left",
-        "generation",
-        "store",
-        "protection",
-    ]);
-    for token in &tokens {
-        let style = if token.life_left_s.is_some_and(|left_s| left_s <= 0) {
-            Style::Bad
-        } else {
-            Style::Good
-        };
-        let remaining = match token.life_left_s {
-            None => "no expiry".to_owned(),
-            Some(left_s) if left_s > 0 => format_duration(left_s),
-            Some(_) => "expired".to_owned(),
-        };
+    let mut table = Table::new(&["service", "profile", "user", "state"]);
+    for row in login_rows(&tokens, &services) {
+        let Login {
+            service,
+            account,
+            user,
+            state,
+            style,
+        } = row;
         table.add_row([
-            plain_cell(&token.info.service),
-            plain_cell(token.info.account.as_deref().unwrap_or("-")),
-            plain_cell(&token.resource),
-            (style, remaining),
-            plain_cell(token.info.generation.to_string()),
-            plain_cell(store),
-            plain_cell(protection),
-        ]);
-    }
-    let has_token = |service: &ServiceRow| {
-        tokens.iter().any(|token| {
-            token.info.service == service.service
-                && token.info.account.as_ref() == Some(&service.account)
-        })
-    };
-    for service in services.iter().filter(|service| !has_token(service)) {
-        let state = if service.configured.is_empty() {
-            "not configured"
-        } else {
-            "no token yet"
-        };
-        let none = || (Style::Faint, "-".to_owned());
-        table.add_row([
-            plain_cell(&service.service),
-            plain_cell(&service.account),
-            none(),
-            (Style::Faint, state.into()),
-            none(),
-            none(),
-            none(),
+            plain_cell(service),
+            plain_cell(account),
+            plain_cell(user.unwrap_or_default()),
+            (style, context.shorten_home(&state)),
         ]);
     }
     let written = table.write(&mut streams.stdout);
     streams.finish_write(written)
+}
+
+/// Who is logged in to a service.
+struct Login {
+    service: String,
+    account: String,
+    user: Option<String>,
+    state: String,
+    style: Style,
+}
+
+/// Returns a row for each service of each account, then rows for the logins of other services.
+fn login_rows(tokens: &[StoredToken], services: &[ServiceRow]) -> Vec<Login> {
+    let is_login =
+        |token: &&StoredToken| matches!(token.info.kind, TokenKind::User | TokenKind::Bearer);
+    let is_of = |token: &StoredToken, row: &ServiceRow| {
+        token.info.service == row.service && token.info.account.as_ref() == Some(&row.account)
+    };
+    let of_service = services.iter().map(|row| {
+        let token = tokens.iter().filter(is_login).find(|it| is_of(it, row));
+        row.login(token)
+    });
+    let others = tokens
+        .iter()
+        .filter(is_login)
+        .filter(|token| !services.iter().any(|row| is_of(token, row)))
+        .map(|token| {
+            let (state, style) = token_state(token, "");
+            Login {
+                service: token.info.service.clone(),
+                account: token.info.account.clone().unwrap_or_default(),
+                user: token.info.user.clone(),
+                state,
+                style,
+            }
+        });
+    of_service.chain(others).collect()
+}
+
+/// Says how long a login remains valid. `remedy` follows if it has expired.
+fn token_state(token: &StoredToken, remedy: &str) -> (String, Style) {
+    match token.life_left_s {
+        None => ("logged in".to_owned(), Style::Good),
+        Some(left_s) if left_s > 0 => {
+            let left = format_duration(left_s);
+            (format!("logged in, {left} left"), Style::Good)
+        }
+        Some(_) => (format!("the login has expired{remedy}"), Style::Bad),
+    }
 }
 
 /// A service of an account.
@@ -108,6 +121,8 @@ struct ServiceRow {
     base: String,
     /// The credential settings that are set.
     configured: Vec<&'static str>,
+    /// Their sources.
+    sources: Vec<String>,
 }
 
 impl ServiceRow {
@@ -117,8 +132,54 @@ impl ServiceRow {
             account,
             base,
             configured,
+            sources: _,
         } = self;
         json!({ "service": service, "account": account, "base": base, "configured": configured })
+    }
+
+    /// Says who is logged in, given the stored token of the login.
+    fn login(&self, token: Option<&StoredToken>) -> Login {
+        let key = ["masv.api_key", "fileverbs.secret_key"]
+            .into_iter()
+            .find(|key| self.configured.contains(key) && !self.has_login());
+        let profile = match self.account.as_str() {
+            DEFAULT_ACCOUNT => String::new(),
+            account => format!(" --profile {account}"),
+        };
+        let log_in = format!("run `keyferry login {}{profile}`", self.service);
+        let (state, style) = match (key.and_then(|key| self.source(key)), token) {
+            (Some(used), _) => (format!("uses {used}"), Style::Plain),
+            (None, Some(token)) => token_state(token, &format!("; {log_in}")),
+            (None, None) if self.has_login() => {
+                let used = self.configured.iter().filter_map(|key| self.source(key));
+                let used = used.collect::<Vec<_>>().join(" and ");
+                (format!("logs in when needed, with {used}"), Style::Plain)
+            }
+            (None, None) => (format!("not logged in; {log_in}"), Style::Faint),
+        };
+        Login {
+            service: self.service.clone(),
+            account: self.account.clone(),
+            user: token
+                .filter(|_| key.is_none())
+                .and_then(|token| token.info.user.clone()),
+            state,
+            style,
+        }
+    }
+
+    /// Whether the settings are enough for a login.
+    fn has_login(&self) -> bool {
+        let has = |keys: [&str; 2]| keys.iter().all(|key| self.configured.contains(key));
+        !self.configured.contains(&"masv.api_key")
+            && (has(["masv.email", "masv.password"])
+                || has(["fileverbs.secret_key", "fileverbs.api_key"]))
+    }
+
+    /// Returns a setting and its source.
+    fn source(&self, key: &str) -> Option<String> {
+        let position = self.configured.iter().position(|other| *other == key)?;
+        Some(format!("{key} from {}", self.sources[position]))
     }
 }
 
@@ -136,11 +197,14 @@ fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<ServiceRow>
                 .iter()
                 .any(|(name, _)| *name == service_info.service)
         }) {
+            let configured = configured_settings(&profile, service_info.service);
+            let sources = configured.iter().filter_map(|key| profile.source_of(key));
             all.push(ServiceRow {
                 service: service_info.service.to_owned(),
                 account: account.clone(),
                 base: service_info.base.to_string(),
-                configured: configured_settings(&profile, service_info.service),
+                sources: sources.collect(),
+                configured,
             });
         }
     }

@@ -165,8 +165,8 @@ fn a_configuration_that_can_not_be_read_answers_no_helper() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         harness
             .helper("get", &protocol_and_host(harness.sandbox().fileverbs_url()))
-            .assert_error(1, hint);
-        harness.keyferry(&["token", "user"]).assert_error(1, hint);
+            .assert_error(3, hint);
+        harness.keyferry(&["token", "user"]).assert_error(3, hint);
     }
 }
 

@@ -249,7 +249,7 @@ fn a_refusal_is_one_sentence_and_nothing_else() {
             .env("KEYFERRY_MASV_PASSWORD", "wrong"),
         "",
     );
-    wrong.assert_error(1, "rejected");
+    wrong.assert_error(3, "rejected");
     run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &["header", "user"]),
         "",

@@ -38,7 +38,7 @@ fn check(what: &str, service: &RawService, output: &ProgramOutput, expected: Cel
             assert_eq!(requests[0].json()["password"], password, "{what}");
         }
         Refused(message) => {
-            output.assert_error(1, message);
+            output.assert_error(3, message);
             assert!(requests.is_empty(), "{what}");
             assert!(
                 output.err.contains("; "),
@@ -306,7 +306,7 @@ fn a_home_that_is_not_utf_8_is_like_any_other() {
     let save = ["login", "masv", "--email", c::EMAIL, "--save", "file"];
     let before = fs::read(&config).unwrap();
     run(&save, c::PASSWORD).assert_error(
-        1,
+        3,
         "the path is not UTF-8, so config.toml cannot refer to it; use --save keyring",
     );
     assert_eq!(
@@ -349,7 +349,7 @@ fn a_file_of_settings_with_a_mark_is_edited_and_one_that_is_not_utf_8_is_named()
         ),
     ] {
         fs::write(harness.config(), &bytes).unwrap();
-        login().assert_error(1, message);
+        login().assert_error(3, message);
         assert_eq!(fs::read(harness.config()).unwrap(), bytes);
     }
 }

@@ -111,7 +111,7 @@ fn a_secret_that_can_not_be_had_starts_nothing() {
             .env("KEYFERRY_MASV_API_KEY_FILE", "/nonexistent/key"),
         "",
     );
-    output.assert_error(1, "masv.api_key");
+    output.assert_error(3, "masv.api_key");
     assert!(!harness.path("work/started").exists());
 }
 

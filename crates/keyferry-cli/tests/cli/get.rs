@@ -155,5 +155,5 @@ fn what_can_not_be_answered_is_an_error_and_no_output() {
             .env("KEYFERRY_FILEVERBS_API_KEY", "x"),
         &json!({ "uri": wrong }).to_string(),
     );
-    output.assert_error(1, "rejected");
+    output.assert_error(3, "rejected");
 }

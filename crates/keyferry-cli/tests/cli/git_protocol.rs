@@ -34,7 +34,7 @@ fn trap_1_nothing_is_half_printed() {
             harness.program(HELPER, &["get"]).env(variable, value),
             &fileverbs(&harness),
         );
-        output.assert_error(1, "FileVerbs rejected the keys");
+        output.assert_error(3, "FileVerbs rejected the keys");
     }
     for act in [
         FaultAction::Empty,
@@ -57,7 +57,7 @@ fn trap_1_nothing_is_half_printed() {
             .env("KEYFERRY_FILEVERBS_SECRET_KEY_FILE", "/x"),
         &fileverbs(&harness),
     );
-    output.assert_error(1, "are both set");
+    output.assert_error(3, "are both set");
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn trap_8_a_question_shows_nothing_that_steers() {
             harness.sandbox().masv_url()
         )
     );
-    ask("a\u{202e}b@example.com").assert_error(1, "rejected");
+    ask("a\u{202e}b@example.com").assert_error(3, "rejected");
     assert!(
         fs::read_to_string(harness.path("asked"))
             .unwrap()

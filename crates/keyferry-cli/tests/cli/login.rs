@@ -92,9 +92,9 @@ fn a_password_comes_from_standard_input_a_descriptor_or_a_file() {
     assert_eq!(harness.sandbox().count("login"), 4);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     run_with_input(&mut harness.program_without_secrets(KEYFERRY, &by_file), "")
-        .assert_error(1, "chmod 600");
+        .assert_error(3, "chmod 600");
     run_with_input(&mut harness.program_without_secrets(KEYFERRY, &MASV), "")
-        .assert_error(1, "the secret is missing or empty");
+        .assert_error(3, "the secret is missing or empty");
     run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &["login", "masv"]),
         "x",
@@ -105,18 +105,18 @@ fn a_password_comes_from_standard_input_a_descriptor_or_a_file() {
             .program_without_secrets(KEYFERRY, &[&MASV[..], &["--secret-fd", "77"]].concat()),
         "",
     )
-    .assert_error(1, "not open");
+    .assert_error(3, "not open");
     run_with_input(
         &mut harness
             .program_without_secrets(KEYFERRY, &[&MASV[..], &["--secret-fd", "1"]].concat()),
         "",
     )
-    .assert_error(1, "they are for output");
+    .assert_error(3, "they are for output");
     run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &MASV),
         "a\tb\n",
     )
-    .assert_error(1, "control character");
+    .assert_error(3, "control character");
     assert!(
         !harness.config().exists(),
         "nothing is kept unless it is asked for"
@@ -158,7 +158,7 @@ fn save_keeps_the_secret_in_a_private_file_and_refers_to_it() {
         &mut harness.program_without_secrets(KEYFERRY, &save),
         "wrong\n",
     )
-    .assert_error(1, "rejected");
+    .assert_error(3, "rejected");
     assert_eq!(
         fs::read_to_string(harness.config()).unwrap(),
         before,
@@ -250,7 +250,7 @@ fn a_configuration_that_can_not_be_changed_safely_is_left_alone() {
         &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--save", "file"]),
         c::PASSWORD,
     );
-    output.assert_error(1, "safely; put `password = ");
+    output.assert_error(3, "safely; put `password = ");
     assert_eq!(fs::read_to_string(harness.config()).unwrap(), before);
 }
 
@@ -283,7 +283,7 @@ fn an_account_with_a_second_factor_is_told_to_use_a_key() {
         &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--email", c::MFA_EMAIL]),
         c::PASSWORD,
     )
-    .assert_error(1, "API key");
+    .assert_error(3, "API key");
     run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--with-key"]),
         c::API_KEY,
@@ -371,7 +371,7 @@ fn a_new_profile_is_added_after_the_login() {
     assert!(wrong.code != Some(0), "{wrong:?}");
     // The address of the default account is another user's.
     run(&["login", "masv", "--profile", "client"], c::PASSWORD).assert_error(3, "--email");
-    run(&["login", "masv", "--profile", "a b"], c::PASSWORD).assert_error(1, "letters");
+    run(&["login", "masv", "--profile", "a b"], c::PASSWORD).assert_error(3, "letters");
     let keys = format!("{}\n", c::SECRET_KEY);
     run(&["login", "fileverbs", "--profile", "client"], &keys).assert_error(3, "--save");
     assert_eq!(text(), before, "a failed login adds nothing");

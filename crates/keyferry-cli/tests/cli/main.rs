@@ -10,6 +10,8 @@ mod curl_run;
 mod documents;
 mod encodings;
 mod exec;
+#[cfg(target_os = "linux")]
+mod faults;
 mod file_store;
 mod get;
 mod git;

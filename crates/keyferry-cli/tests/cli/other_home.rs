@@ -204,7 +204,7 @@ fn a_secret_is_not_saved_in_the_home_of_another_user() {
     for variables in [&[("HOME", harness.path("theirs"))][..], &[config_home]] {
         let mut command = harness.program_without_secrets(KEYFERRY, &arguments);
         let output = run_with_input(command.envs(variables.iter().cloned()), c::PASSWORD);
-        output.assert_error(1, "sudo -H");
+        output.assert_error(3, "sudo -H");
         let owner = format!("theirs belongs to another user (uid {OTHER_USER})");
         assert!(output.err.contains(&owner), "{}", output.err);
     }
@@ -228,7 +228,7 @@ fn doctor_does_not_advise_root_to_take_the_configuration_of_another_user() {
     give_away(&harness.path("theirs"));
     let mut command = harness.program(KEYFERRY, &["doctor"]);
     let output = run(&mut command, &[("HOME", harness.path("theirs"))], "");
-    assert_eq!(output.code, Some(1), "{output:?}");
+    assert_eq!(output.code, Some(3), "{output:?}");
     let line = output.out.lines().find(|line| line.contains("config.toml"));
     let line = line.unwrap_or_else(|| panic!("{output:?}"));
     assert!(line.contains("`sudo -H`"), "{line}");

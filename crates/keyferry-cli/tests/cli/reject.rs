@@ -155,7 +155,7 @@ fn a_link_password_comes_from_a_file_or_a_descriptor() {
     let harness = Harness::watching_arguments();
     let file = harness.write_private_file("pass", &format!("{}\n", c::LINK_PASSWORD));
     let file_name = file.to_str().unwrap();
-    run_on_link(&harness, &["header", "-"]).assert_error(1, "--link-password-file");
+    run_on_link(&harness, &["header", "-"]).assert_error(3, "--link-password-file");
     for form in ["header", "token", "curl"] {
         let output = run_on_link(&harness, &[form, "-", "--link-password-file", file_name]);
         assert!(
@@ -196,7 +196,7 @@ fn a_link_password_comes_from_a_file_or_a_descriptor() {
         "--link-password-file",
         empty.to_str().unwrap(),
     ];
-    run_on_link(&harness, &words).assert_error(1, "missing or empty");
+    run_on_link(&harness, &words).assert_error(3, "missing or empty");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let words = ["token", "-", "--link-password-file", file_name];
     let unsafe_file = run_on_link(&harness, &words);

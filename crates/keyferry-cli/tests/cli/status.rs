@@ -1,11 +1,15 @@
 //! `status`, `explain`, `config` and `doctor`: tables that tell everything but secrets.
 
-use keyferry_sandbox::credentials as c;
+use std::collections::BTreeMap;
+use std::fs;
+
+use keyferry_sandbox::{Fault, credentials as c};
 use serde_json::Value;
 
 use crate::programs::{KEYFERRY, Programs};
 use keyferry_testing::child::{ProgramOutput, run_with_input};
 use keyferry_testing::harness::Harness;
+use keyferry_testing::secrets::assert_no_secrets;
 
 fn json(output: &ProgramOutput) -> Value {
     output.assert_no_secrets();
@@ -28,7 +32,7 @@ fn fields(output: &ProgramOutput) -> Vec<Vec<&str>> {
 }
 
 #[test]
-fn status_names_services_accounts_and_what_is_kept() {
+fn status_says_who_is_logged_in_to_each_service_of_each_profile() {
     let harness = Harness::watching_arguments();
     harness.write_private_file(
         "home/.config/keyferry/config.toml",
@@ -36,24 +40,30 @@ fn status_names_services_accounts_and_what_is_kept() {
     );
     let output = harness.keyferry(&["status"]);
     let rows = fields(&output);
-    assert_eq!(
-        rows[0],
-        [
-            "service",
-            "account",
-            "resource",
-            "life left",
-            "generation",
-            "store",
-            "protection"
-        ]
-    );
+    assert_eq!(rows[0], ["service", "profile", "user", "state"]);
     assert!(
-        rows.iter().all(|row| row.len() == 7) && rows.len() == 5,
+        rows.iter().all(|row| row.len() == 4) && rows.len() == 5,
         "{}",
         output.out
     );
-    assert!(rows.iter().any(|row| row[..2] == ["masv", "work"]));
+    let row = |service: &str, profile: &str| {
+        let found = rows.iter().find(|row| row[..2] == [service, profile]);
+        found.unwrap_or_else(|| panic!("{}", output.out))[2..].to_vec()
+    };
+    assert_eq!(
+        row("masv", "default"),
+        [
+            "-",
+            "logs in when needed, with masv.email from variable KEYFERRY_MASV_EMAIL and masv.password from variable KEYFERRY_MASV_PASSWORD"
+        ]
+    );
+    assert_eq!(
+        row("masv", "work"),
+        [
+            "-",
+            "uses masv.api_key from file ~/.config/keyferry/config.toml"
+        ]
+    );
     let object = json(&harness.keyferry(&["status", "--json"]));
     assert_eq!(
         (
@@ -66,8 +76,119 @@ fn status_names_services_accounts_and_what_is_kept() {
         &mut harness.program_without_secrets(KEYFERRY, &["status"]),
         "",
     );
-    assert!(bare.out.contains("not configured"));
+    for remedy in [
+        "not logged in; run `keyferry login masv`",
+        "not logged in; run `keyferry login fileverbs`",
+    ] {
+        assert!(bare.out.contains(remedy), "{}", bare.out);
+    }
     assert_eq!(harness.sandbox().count("requests"), 0);
+    let run = |arguments: &[&str]| {
+        let mut command = harness.program(KEYFERRY, arguments);
+        run_with_input(command.env_remove("KEYFERRY_STORE"), "")
+    };
+    assert_eq!(run(&["login", "masv"]).code, Some(0));
+    let output = run(&["status"]);
+    let rows = fields(&output);
+    let row = rows.iter().find(|row| row[..2] == ["masv", "default"]);
+    let (user, state) = (row.unwrap()[2], row.unwrap()[3]);
+    assert_eq!(user, c::EMAIL);
+    assert!(
+        state.starts_with("logged in, ") && state.ends_with(" left"),
+        "{state}"
+    );
+    let tokens = json(&run(&["status", "--json"]));
+    assert_eq!(tokens["tokens"][0]["user"], c::EMAIL);
+}
+
+/// `explain` reads the store, and says who is logged in, for how long, and what happens next.
+#[test]
+fn explain_says_where_the_header_comes_from_and_why_a_request_would_fail() {
+    let harness = Harness::watching_arguments();
+    let password = harness.write_private_file("home/pw", "wrong");
+    let run = |arguments: &[&str]| {
+        let mut command = harness.program_without_secrets(KEYFERRY, arguments);
+        command
+            .env_remove("KEYFERRY_STORE")
+            .env("KEYFERRY_MASV_EMAIL", c::EMAIL)
+            .env("KEYFERRY_MASV_PASSWORD_FILE", &password);
+        let output = run_with_input(&mut command, "");
+        assert_no_secrets(&output.err);
+        output
+    };
+    let rows = |arguments: &[&str]| -> BTreeMap<String, String> {
+        let output = run(arguments);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let rows = fields(&output).into_iter();
+        rows.map(|row| (row[0].to_owned(), row[1].to_owned()))
+            .collect()
+    };
+    let before = rows(&["explain", "user"]);
+    assert_eq!(before["header"], "X-User-Token");
+    assert_eq!(
+        before["from"],
+        "masv, in return for masv.email from variable KEYFERRY_MASV_EMAIL and masv.password from file ~/pw"
+    );
+    assert_eq!(before["next"], "sends these secrets to masv for a token");
+    assert_eq!(harness.sandbox().count("requests"), 0);
+
+    run(&["header", "user"]).assert_error(3, "`masv.password` from file ");
+    let package = format!("packages/{}", c::PACKAGE_ID);
+    for resource in ["user", &package] {
+        let next = &rows(&["explain", resource])["next"];
+        for part in [
+            "would fail: MASV rejected the e-mail and password; check",
+            "`masv.password` from file ~/pw (refused ",
+            " ago; tried again in ",
+        ] {
+            assert!(next.contains(part), "{resource}: {next}");
+        }
+    }
+    let doctor = run(&["doctor"]);
+    assert_eq!(doctor.code, Some(3), "{}", doctor.out);
+    let row = doctor
+        .out
+        .lines()
+        .find(|line| line.starts_with("masv login"));
+    let row = row.unwrap_or_else(|| panic!("{}", doctor.out));
+    for part in ["  BAD  ", "`masv.password` from file ~/pw (refused "] {
+        assert!(row.contains(part), "{row}");
+    }
+
+    fs::write(&password, c::PASSWORD).unwrap();
+    let requests = harness.sandbox().count("login");
+    let doctor = run(&["doctor", "--login"]);
+    let accepted = "masv accepted masv.email and masv.password";
+    assert!(doctor.out.contains(accepted), "{}", doctor.out);
+    assert_eq!(harness.sandbox().count("login"), requests + 1);
+    assert_eq!(
+        json(&run(&["status", "--json"]))["tokens"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
+
+    run(&["header", "user"]);
+    let after = rows(&["explain", "user"]);
+    assert_eq!(after["from"], "the store (file)");
+    assert_eq!(after["user"], c::EMAIL);
+    assert!(
+        after["lasts"].starts_with("2 d 23 h") || after["lasts"].starts_with("3 d"),
+        "{after:?}"
+    );
+    assert_eq!(after["next"], "returns this token, without a request");
+    let verbose = rows(&["explain", "user", "--verbose"]);
+    assert_eq!(verbose["store"], "file");
+    assert!(verbose.contains_key("token.generation"), "{verbose:?}");
+
+    // A pause of the user's reads.
+    let throttle = Fault::status(429).path("/v1.1/teams").retry_after("600");
+    harness.sandbox().fault(throttle);
+    run(&["header", &package]).assert_error(4, "(429)");
+    let next = &rows(&["explain", &package])["next"];
+    let paused = "would fail: MASV is rate limiting requests (429); retry later (asked to pause ";
+    assert!(next.starts_with(paused), "{next}");
 }
 
 #[test]
@@ -109,7 +230,7 @@ fn explain_tells_the_way_without_going_it() {
     assert!(
         fields(&output)
             .iter()
-            .any(|row| *row == ["class", "package"]),
+            .any(|row| *row == ["header", "X-Package-Token"]),
         "{}",
         output.out
     );
@@ -227,8 +348,8 @@ fn doctor_finds_nothing_wrong_and_can_be_shown_to_a_stranger() {
 #[test]
 fn doctor_names_what_is_wrong_and_what_mends_it() {
     let harness = Harness::watching_arguments();
-    let bad = |output: &ProgramOutput| {
-        assert_eq!(output.code, Some(1), "{}", output.out);
+    let bad = |code: i32, output: &ProgramOutput| {
+        assert_eq!(output.code, Some(code), "{}", output.out);
         let object = json(output);
         assert_eq!(object["ok"], false);
         let checks = object["checks"].as_array().unwrap().clone();
@@ -247,19 +368,25 @@ fn doctor_names_what_is_wrong_and_what_mends_it() {
             "",
         )
     };
-    let found = bad(&doctor(&[("KEYFERRY_FILEVERBS_URL", "http://127.0.0.1:1")]));
+    let found = bad(
+        4,
+        &doctor(&[("KEYFERRY_FILEVERBS_URL", "http://127.0.0.1:1")]),
+    );
     assert_eq!(
         (found.len(), found[0].0.as_str()),
         (1, "fileverbs"),
         "{found:?}"
     );
-    let found = bad(&doctor(&[("KEYFERRY_MASV_API_KEY_FILE", "/nonexistent")]));
+    let found = bad(
+        3,
+        &doctor(&[("KEYFERRY_MASV_API_KEY_FILE", "/nonexistent")]),
+    );
     assert_eq!(
         (found.len(), found[0].0.as_str()),
         (1, "masv.api_key"),
         "{found:?}"
     );
-    let found = bad(&doctor(&[("KEYFERRY_HTTP_TIMEOUT_MS", "never")]));
+    let found = bad(3, &doctor(&[("KEYFERRY_HTTP_TIMEOUT_MS", "never")]));
     assert_eq!(
         (found.len(), found[0].0.as_str()),
         (1, "configuration"),
@@ -269,7 +396,7 @@ fn doctor_names_what_is_wrong_and_what_mends_it() {
         .sandbox()
         .clock()
         .advance(std::time::Duration::from_secs(3600));
-    let found = bad(&doctor(&[]));
+    let found = bad(1, &doctor(&[]));
     assert_eq!(
         (found.len(), found[0].0.as_str()),
         (1, "clock"),

@@ -107,7 +107,7 @@ fn a_file_that_can_not_be_read_has_its_cause_and_its_remedy() {
                 assert_eq!(
                     (output.code, &*output.err),
                     (
-                        Some(1),
+                        Some(3),
                         &*format!("keyferry: {prefix}cannot {verb} {path}: {what}\n")
                     ),
                     "{arguments:?} {call} {error}"
@@ -146,7 +146,7 @@ fn a_file_that_can_not_be_written_has_its_cause_and_its_remedy() {
             assert_eq!(
                 (output.code, &*output.err),
                 (
-                    Some(1),
+                    Some(3),
                     &*format!(
                         "keyferry: cannot write {shown}/secrets/masv.password: {step}{what}\n"
                     )
@@ -190,7 +190,7 @@ fn a_program_that_can_not_be_started_has_its_cause_and_its_remedy() {
         assert_eq!(
             (output.code, &*output.err),
             (
-                Some(1),
+                Some(3),
                 &*format!("keyferry: masv.password: cannot run {program}: {what}\n")
             )
         );

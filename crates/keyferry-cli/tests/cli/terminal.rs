@@ -234,23 +234,45 @@ fn a_password_is_asked_for_without_echo() {
 #[test]
 fn ctrl_c_leaves_a_question_and_the_terminal_as_it_was() {
     let harness = Harness::watching_arguments();
-    let script = "\"$KEYFERRY\" login masv --email a@example.com; echo \"code $?\"; stty -a | grep -o -- '-*echo\\b' | head -1";
-    let mut session = TerminalSession::start(
-        harness
-            .program_without_secrets("bash", &["-c", script])
-            .env("KEYFERRY", KEYFERRY),
-    );
-    session.expect("Password for");
-    session.send("half a pass\u{3}");
-    let (seen, _) = session.end();
-    assert!(
-        seen.contains("prompt cancelled") && seen.contains("code 1") && seen.contains("\necho"),
-        "{seen:?}"
-    );
-    assert!(
-        !seen.contains("half a pass") && harness.sandbox().count("requests") == 0,
-        "{seen:?}"
-    );
+    for (arguments, question, typed) in [
+        (
+            "login masv --email a@example.com",
+            "Password for",
+            "half a pass",
+        ),
+        (
+            "login masv --email a@example.com | cat",
+            "Password for",
+            "half a pass",
+        ),
+        ("login masv", "E-mail address: ", ""),
+        ("login fileverbs", "SecretKey for", "half a pass"),
+        (
+            "agent sign-in --email a@example.com",
+            "Password for",
+            "half a pass",
+        ),
+    ] {
+        let script = format!(
+            "\"$KEYFERRY\" {arguments}; echo \"code ${{PIPESTATUS[0]}}\"; stty -a | grep -o -- '-*echo\\b' | head -1"
+        );
+        let mut session = TerminalSession::start(
+            harness
+                .program_without_secrets("bash", &["-c", &script])
+                .env("KEYFERRY", KEYFERRY),
+        );
+        session.expect(question);
+        session.send(&format!("{typed}\u{3}"));
+        let (seen, _) = session.end();
+        assert!(
+            seen.contains("prompt cancelled")
+                && seen.contains("code 130")
+                && seen.contains("\necho"),
+            "{arguments}: {seen:?}"
+        );
+        assert!(!seen.contains("half a pass"), "{arguments}: {seen:?}");
+    }
+    assert_eq!(harness.sandbox().count("requests"), 0);
 }
 
 #[test]
@@ -335,7 +357,7 @@ fn a_servers_words_steer_no_terminal() {
             .env("TERM", "dumb"),
     )
     .end();
-    assert_eq!(code, Some(1), "{seen:?}");
+    assert_eq!(code, Some(3), "{seen:?}");
     assert!(
         !seen
             .chars()

@@ -222,7 +222,7 @@ fn names_of_files_variables_and_settings_are_shown_without_what_steers() {
         &variables(&home),
     );
     assert!(
-        doctor.code == Some(1) && doctor.out.contains("chmod go-w"),
+        doctor.code == Some(3) && doctor.out.contains("chmod go-w"),
         "{doctor:?}"
     );
     assert_plain(&doctor);

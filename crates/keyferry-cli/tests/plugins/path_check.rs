@@ -48,12 +48,24 @@ impl CanaryPlugin {
         (marker.exists(), ended.said())
     }
 
+    /// The file is no plugin that this keyferry can load.
     #[track_caller]
     fn assert_refused(&self, plugins: &str, hint: &str) {
+        self.assert_fails(1, plugins, hint);
+    }
+
+    /// The path is not safe to use: a person has to change it.
+    #[track_caller]
+    fn assert_unsafe(&self, plugins: &str, hint: &str) {
+        self.assert_fails(3, plugins, hint);
+    }
+
+    #[track_caller]
+    fn assert_fails(&self, code: i32, plugins: &str, hint: &str) {
         let (ran, said) = self.request_token(plugins, |_| ());
         assert!(!ran, "a constructor ran: {hint}: {said}");
         assert!(
-            said.contains("exit status: 1") && said.contains(hint),
+            said.contains(&format!("exit status: {code}")) && said.contains(hint),
             "{hint}: {said}"
         );
     }
@@ -86,8 +98,8 @@ fn twelve_unsafe_paths_run_no_constructor() {
         at(name)
     };
     // 1 and 2: names that are looked for somewhere.
-    canary.assert_refused("lib/canary.so", "is not a list of absolute paths");
-    canary.assert_refused("canary.so", "is not a list of absolute paths");
+    canary.assert_unsafe("lib/canary.so", "is not a list of absolute paths");
+    canary.assert_unsafe("canary.so", "is not a list of absolute paths");
     // 3: a bare name that the linker would find.
     let (ran, said) = canary.request_token("canary.so", |command| {
         command
@@ -97,28 +109,28 @@ fn twelve_unsafe_paths_run_no_constructor() {
     assert!(!ran && said.contains("absolute paths"), "{said}");
     // 4 and 5: links, to the file and on the way to it.
     symlink(&canary.good, harness.path("link.so")).unwrap();
-    canary.assert_refused(&at("link.so"), "is a symbolic link");
+    canary.assert_unsafe(&at("link.so"), "is a symbolic link");
     symlink(harness.path("lib"), harness.path("folder")).unwrap();
-    canary.assert_refused(&at("folder/canary.so"), "is a symbolic link");
+    canary.assert_unsafe(&at("folder/canary.so"), "is a symbolic link");
     // 6 and 7: files that others can change.
     let file = copy("open/canary.so");
     set_mode(Path::new(&file), 0o775);
-    canary.assert_refused(
+    canary.assert_unsafe(
         &file,
         &format!("the file can be changed by other users; run `chmod go-w {file}`"),
     );
     set_mode(Path::new(&file), 0o757);
-    canary.assert_refused(&file, "the file can be changed by other users");
+    canary.assert_unsafe(&file, "the file can be changed by other users");
     // 8 and 9: folders that others can change, near and far.
     let file = copy("near/canary.so");
     set_mode(&harness.path("near"), 0o777);
-    canary.assert_refused(
+    canary.assert_unsafe(
         &file,
         &format!("the directory {} can be changed by other users", at("near")),
     );
     let file = copy("far/away/from/here/canary.so");
     set_mode(&harness.path("far"), 0o775);
-    canary.assert_refused(
+    canary.assert_unsafe(
         &file,
         &format!("the directory {} can be changed by other users", at("far")),
     );
@@ -128,15 +140,15 @@ fn twelve_unsafe_paths_run_no_constructor() {
         .status()
         .unwrap();
     assert!(status.success());
-    canary.assert_refused(&at("pipe.so"), "is not a regular file");
-    canary.assert_refused(&at("lib"), "is not a regular file");
+    canary.assert_unsafe(&at("pipe.so"), "is not a regular file");
+    canary.assert_unsafe(&at("lib"), "is not a regular file");
     // 11 and 12: ways that are not what they look like.
     for odd in [
         format!("{}/../lib/canary.so", at("lib")),
         format!("{}//canary.so", at("lib")),
         format!("{}/./canary.so", at("lib")),
     ] {
-        canary.assert_refused(
+        canary.assert_unsafe(
             &odd,
             "is not absolute, is not UTF-8, or contains `.`, `..` or `//`",
         );
@@ -214,10 +226,10 @@ fn a_foreign_owner_is_refused_of_file_and_folder() {
     fs::create_dir(canary.harness.path("theirs")).unwrap();
     fs::copy(&canary.good, &file).unwrap();
     chown(&file, other, None).unwrap();
-    canary.assert_refused(file.to_str().unwrap(), "the file belongs to another user");
+    canary.assert_unsafe(file.to_str().unwrap(), "the file belongs to another user");
     chown(&file, Some(0), None).unwrap();
     chown(canary.harness.path("theirs"), other, None).unwrap();
-    canary.assert_refused(file.to_str().unwrap(), "theirs belongs to another user");
+    canary.assert_unsafe(file.to_str().unwrap(), "theirs belongs to another user");
 }
 
 /// Every cut, and every byte of the head and the tables spoiled: an answer, never a crash, and
