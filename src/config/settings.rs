@@ -262,10 +262,12 @@ pub fn markdown_table() -> String {
     text + "| `profile.NAME.KEY` | | | Any key above except `profile`, for account NAME only. |\n"
 }
 
-/// Returns the key that was probably meant: the most similar one, or one with the same last part.
+/// Returns the key that was probably meant: one with the same last part, or else the most similar one.
 fn nearest(key: &str) -> Option<&'static str> {
     let last_part = |key: &str| key.rsplit('.').next().map(str::to_owned);
     let keys: Vec<_> = SETTINGS.iter().map(|field| field.key).collect();
     let same_last_part = || keys.iter().find(|other| last_part(other) == last_part(key));
-    nearest_name(key, &keys).or_else(|| same_last_part().copied())
+    same_last_part()
+        .copied()
+        .or_else(|| nearest_name(key, &keys))
 }

@@ -1,37 +1,19 @@
-//! The command line of `keyferry` and its parser.
+//! The parser of the command line of `keyferry`.
 //!
 //! [`crate::commands`] defines the commands and their options.
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
-use crate::commands::Command;
 use crate::commands::curl;
 use crate::commands::git::GitOptions;
-use crate::exit_code::{EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
+use crate::commands::{Command, CommandLine};
+use crate::exit_code::{EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::json::JsonOutput;
 use crate::secret_input;
 use crate::streams::Streams;
-
-#[derive(Parser)]
-#[command(name = "keyferry", version, about, after_help = EXIT_CODES_HELP)]
-/// Get valid authentication headers for MASV and FileVerbs
-///
-/// keyferry logs in when necessary, stores the token and refreshes it before it expires. All of the
-/// user's programs share the stored tokens: scripts, curl, git, build tools and applications.
-///
-/// For a first look, run `keyferry demo`. It needs no account.
-struct CommandLine {
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// Returns the definition of the command line, from which the manual pages are generated.
-pub fn command_line() -> clap::Command {
-    CommandLine::command()
-}
 
 /// Parses the arguments that follow the program's name.
 ///

@@ -5,7 +5,6 @@
 use clap::Args;
 use clap_complete::{Shell, generate};
 
-use crate::args::command_line;
 use crate::streams::Streams;
 
 /// The options of `keyferry completions`.
@@ -16,10 +15,14 @@ pub struct CompletionsOptions {
     pub shell: Shell,
 }
 
-/// Prints the script.
-pub fn run(options: &CompletionsOptions, streams: &mut Streams<'_>) -> u8 {
+/// Prints the script for a command line.
+pub fn run(
+    options: &CompletionsOptions,
+    command_line: &mut clap::Command,
+    streams: &mut Streams<'_>,
+) -> u8 {
     let mut script = Vec::new();
-    generate(options.shell, &mut command_line(), "keyferry", &mut script);
+    generate(options.shell, command_line, "keyferry", &mut script);
     let script = String::from_utf8_lossy(&script);
     let written = streams.stdout.write_data(&script);
     streams.finish_write(written)

@@ -20,7 +20,7 @@ pub mod sandbox;
 pub mod setup;
 pub mod status;
 
-use clap::Subcommand;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::context::CliContext;
 use crate::demo::{self, DemoOptions};
@@ -46,6 +46,25 @@ use reject::RejectOptions;
 use sandbox::SandboxOptions;
 use setup::SetupOptions;
 use status::StatusOptions;
+
+#[derive(Parser)]
+#[command(name = "keyferry", version, about, after_help = EXIT_CODES_HELP)]
+/// Get valid authentication headers for MASV and FileVerbs
+///
+/// keyferry logs in when necessary, stores the token and refreshes it before it expires. All of the
+/// user's programs share the stored tokens: scripts, curl, git, build tools and applications.
+///
+/// For a first look, run `keyferry demo`. It needs no account.
+pub struct CommandLine {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Returns the definition of the command line, from which the manual pages are generated.
+pub fn command_line() -> clap::Command {
+    CommandLine::command()
+}
 
 /// The commands of `keyferry`.
 #[derive(Subcommand)]
@@ -240,6 +259,6 @@ pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) ->
         Command::Get(options) => get::run(&options, context, streams),
         Command::Git(options) => git::run(&options.words, context, streams),
         Command::Setup(options) => setup::run(&options, context, streams),
-        Command::Completions(options) => completions::run(&options, streams),
+        Command::Completions(options) => completions::run(&options, &mut command_line(), streams),
     }
 }

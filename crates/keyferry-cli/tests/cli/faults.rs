@@ -1,5 +1,5 @@
-//! Frequent faults: each command names the cause and the remedy of each. A table in docs/shell.md shows
-//! what they say. `KEYFERRY_UPDATE=1 cargo test -p keyferry-cli --test cli faults` writes its rows.
+//! Frequent faults: each command names the cause and the remedy of each. docs/faults.md shows their
+//! messages. `KEYFERRY_UPDATE=1 cargo test -p keyferry-cli --test cli faults` writes its sections.
 
 use std::fs;
 use std::process::Command;
@@ -299,8 +299,8 @@ fn masked(harness: &Harness, text: &str) -> String {
     text
 }
 
-/// The row of the table for a fault.
-fn row(scenario: &Scenario) -> String {
+/// The section of the page for a fault.
+fn section(scenario: &Scenario) -> String {
     let harness = Harness::watching_arguments();
     let header = scenario.run(&harness, scenario.header);
     let said = [&*header.out, &*header.err].concat();
@@ -344,21 +344,26 @@ fn row(scenario: &Scenario) -> String {
         doctor.out
     );
     let json = scenario.run(&harness, &[scenario.header, &["--json"]].concat());
-    let cells = [
-        scenario.title.to_owned(),
-        format!("`keyferry {}`", scenario.header.join(" ")),
-        scenario.code.to_string(),
-        header.err.clone(),
-        error_document(&json),
-        if scenario.explained.is_empty() {
-            "-".to_owned()
-        } else {
-            next
-        },
-        doctor_cell(&doctor, &found),
+    let explained = if scenario.explained.is_empty() {
+        "-".to_owned()
+    } else {
+        next
+    };
+    let rows = [
+        (
+            format!("`keyferry {}`", scenario.header.join(" ")),
+            format!("{}: {}", scenario.code, header.err),
+        ),
+        ("with `--json`".to_owned(), error_document(&json)),
+        ("`keyferry explain`".to_owned(), explained),
+        ("`keyferry doctor`".to_owned(), doctor_cell(&doctor, &found)),
     ];
-    let cells = cells.map(|cell| masked(&harness, &cell));
-    format!("| {} |", cells.join(" | "))
+    let rows = rows.map(|(command, said)| format!("| {command} | {} |\n", masked(&harness, &said)));
+    format!(
+        "\n## {}\n\n| command | exit code and message |\n|---|---|\n{}",
+        scenario.title,
+        rows.concat()
+    )
 }
 
 /// The document on standard output of a command that fails.
@@ -383,24 +388,26 @@ fn doctor_cell(output: &ProgramOutput, found: &[[String; 3]]) -> String {
 
 #[test]
 fn each_fault_has_its_cause_and_its_remedy_in_each_command() {
-    let page = "docs/shell.md";
+    let page = "docs/faults.md";
     let mut text = documents::read(page);
     for scenario in scenarios() {
         if scenario.wrapper.first() == Some(&"strace") && skip::without_strace() {
             continue;
         }
-        let row = row(&scenario);
-        let start = format!("| {} |", scenario.title);
-        let present = text.lines().find(|line| line.starts_with(&start));
-        let present = present.unwrap_or_else(|| panic!("{page} has no row {start}"));
-        if present == row {
+        let section = section(&scenario);
+        if text.contains(&section) {
             continue;
         }
         assert!(
             std::env::var_os("KEYFERRY_UPDATE").is_some(),
-            "{page} differs; set KEYFERRY_UPDATE=1 to write it:\n{row}"
+            "{page} differs; set KEYFERRY_UPDATE=1 to write it:\n{section}"
         );
-        text = text.replace(present, &row);
+        let start = format!("\n## {}\n", scenario.title);
+        let at = text.find(&start).unwrap_or(text.len());
+        let end = text[at..]
+            .find("\n\n## ")
+            .map_or(text.len(), |length| at + length + 1);
+        text.replace_range(at..end.max(at), &section);
         fs::write(files::file(page), &text).unwrap();
     }
 }

@@ -403,7 +403,7 @@ fn json_documents_of_errors_keep_their_fields() {
 fn every_command_has_json_and_fails_in_it() {
     let harness = Harness::watching_arguments();
     harness.write_private_file("home/.config/keyferry/config.toml", "no TOML");
-    let root = keyferry_cli::args::command_line();
+    let root = keyferry_cli::commands::command_line();
     let mut commands = Vec::new();
     collect(&root, &mut Vec::new(), &mut commands);
     let mut without_json = Vec::new();

@@ -15,7 +15,7 @@ fn commands() -> Vec<Vec<String>> {
         }
     }
     let mut all = Vec::new();
-    add(&keyferry_cli::args::command_line(), &[], &mut all);
+    add(&keyferry_cli::commands::command_line(), &[], &mut all);
     all
 }
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use keyferry_cli::args;
+use keyferry_cli::commands;
 use keyferry_testing::{child, compiler, files, skip};
 
 use page::{command_page, config_page};
@@ -22,7 +22,7 @@ const CONFIG_PAGE: &str = "keyferry-config.5";
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn pages() -> BTreeMap<String, String> {
-    let mut whole = args::command_line()
+    let mut whole = commands::command_line()
         .disable_help_subcommand(true)
         .disable_version_flag(true);
     whole.build();

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::{Change, Plan, failure, home_path, keyferry_path, origins};
+use super::change::{Change, Plan, failure, home_path, keyferry_path, origins};
 use crate::context::CliContext;
 use crate::file_edit::FileEdit;
 use keyferry::error::Result;
@@ -37,7 +37,7 @@ pub(super) fn plan(undo: bool, context: &CliContext) -> Result<Plan> {
         )
     } else {
         let origins = origins(context)?;
-        let hosts: BTreeSet<_> = origins.iter().map(super::Origin::host).collect();
+        let hosts: BTreeSet<_> = origins.iter().map(super::change::Origin::host).collect();
         check_other_helpers(&[before, after], &hosts, &file)?;
         (
             block(&hosts, &keyferry_path(context)?),

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use super::{Change, Plan, failure, home_path, keyferry_path};
+use super::change::{Change, Plan, failure, home_path, keyferry_path};
 use crate::context::CliContext;
 use crate::file_edit::FileEdit;
 use crate::shell::quote;

@@ -10,7 +10,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use super::{Change, Origin, Plan, failure, found_on_path, home_path, origins, own_program};
+use super::change::{
+    Change, Origin, Plan, failure, found_on_path, home_path, origins, own_program,
+};
 use crate::context::CliContext;
 use crate::shell::quote;
 use keyferry::config::without_secrets;

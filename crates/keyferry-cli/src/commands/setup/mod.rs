@@ -4,12 +4,9 @@
 //! confirmed before it is made. A setting that keyferry did not write is never changed.
 
 mod bazel;
+mod change;
 mod curl;
 mod git;
-
-use std::ffi::OsString;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -17,9 +14,7 @@ use crate::context::CliContext;
 use crate::exit_code::{EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::prompt::confirm;
 use crate::streams::Streams;
-use keyferry::error::{Error, ErrorKind, Result};
-use keyferry::sys::io_cause::{self, Subject};
-use keyferry::sys::process::this_program;
+use change::{Change, Plan};
 
 /// The options of `keyferry setup`.
 #[derive(Args)]
@@ -60,26 +55,6 @@ struct ChangeOptions {
     /// Make the change without asking
     #[arg(long)]
     yes: bool,
-}
-
-/// A change that can be shown before it is made.
-struct Change {
-    /// Says what `lines` are, such as `Change to /home/me/.bazelrc:`.
-    title: String,
-    /// The lines to show: commands, or lines of a file with `+` or `-` before them.
-    lines: Vec<String>,
-    /// Makes the change.
-    make: Box<dyn FnOnce() -> Result<()>>,
-    /// The message after the change.
-    done: String,
-}
-
-/// The result of comparing the current state with the wanted one.
-enum Plan {
-    /// Nothing has to be changed. Contains the message.
-    UpToDate(String),
-    /// The change that leads to the wanted state.
-    Needed(Change),
 }
 
 /// Shows a change, asks, and makes it.
@@ -139,105 +114,4 @@ fn confirmed(
         streams.fail("nothing was changed");
     }
     Ok(is_confirmed)
-}
-
-/// The URL of a service without its path, and the service's name.
-#[derive(Clone, PartialEq, Eq)]
-struct Origin {
-    /// Scheme, host and port, such as `https://api.massive.app`.
-    url: String,
-    service: String,
-}
-
-impl Origin {
-    /// Returns the host without the port.
-    fn host(&self) -> &str {
-        let (_, host) = self.url.split_once("://").unwrap_or(("", &self.url));
-        match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => host,
-        }
-    }
-}
-
-/// Returns the origins of all services that have credentials, in all accounts. The MASV Agent has
-/// none.
-fn origins(context: &CliContext) -> Result<Vec<Origin>> {
-    let config = context.load_config()?;
-    let mut origins = Vec::new();
-    for account in config.accounts() {
-        let session = context.open_session(config.clone(), Some(&account))?;
-        let services = session.inspect().services();
-        for info in services.filter(|info| info.service != "agent") {
-            let origin = Origin {
-                url: info.base.origin().to_owned(),
-                service: info.service.to_owned(),
-            };
-            if !origins.contains(&origin) {
-                origins.push(origin);
-            }
-        }
-    }
-    Ok(origins)
-}
-
-fn failure(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, message.into())
-}
-
-/// Returns a path in the user's home directory.
-fn home_path(context: &CliContext, name: &str) -> Result<PathBuf> {
-    let home = (context.environment)("HOME").map(PathBuf::from);
-    home.filter(|home| home.is_absolute())
-        .map(|home| home.join(name))
-        .ok_or_else(|| failure("cannot find the home directory; set HOME"))
-}
-
-/// Returns the path under which the shell finds a program, if that is `file`.
-fn found_on_path(context: &CliContext, file: &Path) -> Option<PathBuf> {
-    let name = file.file_name()?;
-    let id = |path: &Path| path.metadata().ok().map(|facts| (facts.dev(), facts.ino()));
-    let variable: OsString = (context.environment)("PATH")?;
-    let is_program = |path: &PathBuf| {
-        let facts = path.metadata();
-        facts.is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
-    };
-    std::env::split_paths(&variable)
-        .map(|dir| dir.join(name))
-        .find(is_program)
-        .filter(|path| path.is_absolute() && id(path) == id(file))
-}
-
-/// Returns the path of a program in the directory of this one.
-///
-/// # Errors
-/// [`ErrorKind::Config`] if there is no such program.
-fn own_program(name: &str) -> Result<PathBuf> {
-    let this = this_program().map_err(|error| {
-        let reason = io_cause::explain(&error, Subject::Program);
-        failure(format!("cannot find the path of keyferry: {reason}"))
-    })?;
-    let path = this.with_file_name(name);
-    if path.is_file() {
-        Ok(path)
-    } else {
-        let dir = this.parent().unwrap_or(Path::new("/")).display();
-        Err(failure(format!(
-            "cannot find {name} in {dir}; install both programs in the same directory"
-        )))
-    }
-}
-
-/// Returns the absolute path of keyferry as text. Prefers the path on PATH, which stays the same if
-/// a package manager updates keyferry.
-fn keyferry_path(context: &CliContext) -> Result<String> {
-    let path = own_program("keyferry")?;
-    let path = found_on_path(context, &path).unwrap_or(path);
-    let text = path
-        .to_str()
-        .filter(|text| keyferry::text::is_printable_line(text));
-    text.map(str::to_owned).ok_or_else(|| {
-        let shown = path.display();
-        failure(format!("cannot write the path {shown} into a file, because it is not printable UTF-8; install keyferry elsewhere"))
-    })
 }
