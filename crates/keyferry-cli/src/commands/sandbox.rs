@@ -61,7 +61,7 @@ pub struct SandboxOptions {
 pub fn run(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> u8 {
     match serve(options, parent, streams) {
         Ok(()) => EXIT_OK,
-        Err(error) => streams.fail_with(&error),
+        Err(error) => streams.fail(error.message()),
     }
 }
 

@@ -18,7 +18,7 @@ const OTHER_USER: u32 = 12345;
 /// A command of `keyferry`, its arguments, and its input.
 type Row<'a> = (&'a str, &'a [&'a str], &'a str);
 
-const COMMANDS: [Row<'_>; 27] = [
+const COMMANDS: [Row<'_>; 32] = [
     ("demo", &[], ""),
     ("sandbox", &["--tls"], ""),
     ("login", &["masv"], ""),
@@ -46,6 +46,11 @@ const COMMANDS: [Row<'_>; 27] = [
     ("curl", &["user"], ""),
     ("token", &["fileverbs:bearer"], ""),
     ("reject", &["user"], ""),
+    ("setup", &["git", "--yes"], ""),
+    ("setup", &["bazel", "--yes"], ""),
+    ("setup", &["curl", "--yes"], ""),
+    ("setup", &["git", "--undo", "--yes"], ""),
+    ("completions", &["bash"], ""),
     ("exec", &["--", "true"], ""),
     ("agent", &[], ""),
     ("agent", &["sign-in"], ""),

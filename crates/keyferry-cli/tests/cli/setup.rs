@@ -151,7 +151,7 @@ fn what_the_user_has_set_is_neither_changed_nor_removed() {
         fs::write(&file, format!("[credential \"{url}\"]\n\t{line}\n")).unwrap();
         let before = state(&file);
         let refused = setup(&harness, &["git", "--yes"]);
-        refused.assert_error(1, hint);
+        refused.assert_error(3, hint);
         assert!(
             refused.err.contains("git config --global --unset-all")
                 && !refused.err.contains("canary"),
@@ -163,11 +163,11 @@ fn what_the_user_has_set_is_neither_changed_nor_removed() {
 
     let option = "build --credential_helper=127.0.0.1=/other\n";
     let file = harness.write_file("home/.bazelrc", option, 0o600);
-    setup(&harness, &["bazel", "--yes"]).assert_error(1, "already has a --credential_helper");
+    setup(&harness, &["bazel", "--yes"]).assert_error(3, "already has a --credential_helper");
     assert_eq!(fs::read_to_string(file).unwrap(), option);
 
     let script = harness.write_file("home/.local/bin/kcurl", "#!/bin/sh\n# mine\n", 0o700);
-    setup(&harness, &["curl", "--yes"]).assert_error(1, "keyferry did not create it");
+    setup(&harness, &["curl", "--yes"]).assert_error(3, "keyferry did not create it");
     succeed(&harness, &["curl", "--undo", "--yes"], "nothing to undo");
     assert_eq!(fs::read_to_string(script).unwrap(), "#!/bin/sh\n# mine\n");
 }
@@ -208,7 +208,7 @@ fn bazels_file_keeps_every_byte_its_mode_and_its_link() {
     let link = harness.path("home/.bazelrc");
     fs::remove_file(&link).unwrap();
     symlink("nowhere", &link).unwrap();
-    setup(&harness, &["bazel", "--yes"]).assert_error(1, "a file that does not exist");
+    setup(&harness, &["bazel", "--yes"]).assert_error(3, "a file that does not exist");
     assert!(!link.exists() && fs::symlink_metadata(link).is_ok());
 }
 

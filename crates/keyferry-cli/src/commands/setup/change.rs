@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::context::CliContext;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::io_cause::{self, Subject};
+use keyferry::sys::owner::{Owner, own_dir_remedy};
 use keyferry::sys::process::this_program;
+use keyferry::sys::trusted_dir::{self, Fault};
 
 /// A change that can be shown before it is made.
 pub(super) struct Change {
@@ -74,11 +76,26 @@ pub(super) fn failure(message: impl Into<String>) -> Error {
 }
 
 /// Returns a path in the user's home directory.
+///
+/// # Errors
+/// [`ErrorKind::Config`] if there is no home directory, or if it belongs to another user than this
+/// one and root. Rationale: `sudo` may keep HOME. Root's files would then be in the home of the user
+/// who called it, who could not change them.
 pub(super) fn home_path(context: &CliContext, name: &str) -> Result<PathBuf> {
     let home = (context.environment)("HOME").map(PathBuf::from);
-    home.filter(|home| home.is_absolute())
-        .map(|home| home.join(name))
-        .ok_or_else(|| failure("cannot find the home directory; set HOME"))
+    let home = home
+        .filter(|home| home.is_absolute())
+        .ok_or_else(|| failure("cannot find the home directory; set HOME"))?;
+    if let Err(Fault::OtherOwner(path, id)) = trusted_dir::find(&home) {
+        let owner = Owner::of(id);
+        return Err(failure(format!(
+            "cannot change files in {}: it belongs to {} (uid {id}); {}",
+            path.display(),
+            owner.name(),
+            own_dir_remedy(owner)
+        )));
+    }
+    Ok(home.join(name))
 }
 
 /// Returns the path under which the shell finds a program, if that is `file`.

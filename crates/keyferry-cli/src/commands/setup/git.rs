@@ -36,11 +36,12 @@ type Arguments = Vec<String>;
 /// # Errors
 /// [`keyferry::error::ErrorKind::Config`] if git cannot be run, or if another helper is set.
 pub(super) fn plan(undo: bool, context: &CliContext) -> Result<Plan> {
+    // git changes a file in the home directory.
+    let created = home_path(context, ".gitconfig")?;
     let settings = Settings::read()?;
     if undo {
         let done = "git no longer uses keyferry";
         let nothing = "git does not use keyferry; nothing to undo";
-        let created = home_path(context, ".gitconfig").ok();
         let make = move |commands: Vec<Arguments>| {
             commands.iter().try_for_each(change)?;
             // git does not remove a file that it has created. If removing it fails, git ignores the
@@ -48,8 +49,8 @@ pub(super) fn plan(undo: bool, context: &CliContext) -> Result<Plan> {
             let is_empty = |path: &PathBuf| {
                 fs::symlink_metadata(path).is_ok_and(|facts| facts.is_file() && facts.len() == 0)
             };
-            if let Some(path) = created.filter(is_empty) {
-                let _ = fs::remove_file(path);
+            if is_empty(&created) {
+                let _ = fs::remove_file(created);
             }
             Ok(())
         };
