@@ -290,7 +290,7 @@ impl Decision<'_> {
             .remove(&token.key(), token.meta().generation);
         if negative_cache::lookup(store, &secret, now_us).is_none() {
             let what = format!(
-                "{} rejected the configured secret; check its setting",
+                "{} rejected the configured secret; check that it is complete and active, and correct its setting",
                 key.scope.service
             );
             let error = Error::new(ErrorKind::BadCredentials, what);

@@ -287,12 +287,29 @@ impl<'a> Inspect<'a> {
             }
             let key = lookup.keys(resolved, bound)?.into_iter().next();
             let key = key.ok_or_else(not_cached)?;
-            let pause = state.backoff.remaining(&key, state.clock.now_us());
             let needs_fetch = !hit.as_ref().is_some_and(is_fresh);
             let fetched = needs_fetch.then(|| forecast(state, &acquisition, sources));
             let (fetch, used) = fetched
                 .map(|fetched| (fetched.next, fetched.settings))
                 .unzip();
+            let failure = match &fetch {
+                Some(NextStep::Fail {
+                    error,
+                    since_unix_s,
+                }) => Some((error, since_unix_s)),
+                _ => None,
+            };
+            let recorded = failure.filter(|(_, since_unix_s)| since_unix_s.is_some());
+            let pause = state
+                .backoff
+                .remaining(&key, state.clock.now_us())
+                .or_else(|| recorded.map(|(error, _)| error.clone()));
+            let next = match hit.as_ref().map(|hit| hit.times) {
+                Some(times) => next_step(times, state.now_us(bound)),
+                None if pause.is_some() => "the last error is returned until the pause ends",
+                None if failure.is_some() => "the error in `fetch` is returned",
+                None => "the store is checked, then the service is contacted",
+            };
             if hit.is_none() {
                 origin = match fetch {
                     Some(NextStep::UseSecret(_)) => Origin::Setting,
@@ -319,7 +336,7 @@ impl<'a> Inspect<'a> {
                 token: hit.map(|hit| self.token_info(&hit.token, Some(account))),
                 refresh_from_unix_s: times.and_then(|times| expiry_unix_s(times.advisory_us)),
                 callers_wait_from_unix_s: times.and_then(|times| expiry_unix_s(times.mandatory_us)),
-                next: next_step(times, state.now_us(bound), pause.is_some()),
+                next,
                 pause,
                 fetch,
                 settings: used.into_iter().flatten().filter_map(source).collect(),
@@ -432,15 +449,13 @@ fn expiry_unix_s(us: i64) -> Option<i64> {
     (us != NO_EXPIRY).then(|| us.div_euclid(1_000_000))
 }
 
-/// Says what the next request does, given the times of the cached token.
-fn next_step(cached: Option<RefreshTimes>, now_us: i64, is_paused: bool) -> &'static str {
-    match cached {
-        Some(times) if now_us < times.advisory_us => "the cached token is fresh and is returned",
-        Some(times) if now_us < times.mandatory_us => {
-            "the cached token is returned, and refreshed in the background"
-        }
-        Some(_) => "callers wait for a refresh; if it fails, the cached token is returned",
-        None if is_paused => "the last error is returned until the pause ends",
-        None => "the store is checked, then the service is contacted",
+/// Says what the next request does with a cached token.
+fn next_step(cached: RefreshTimes, now_us: i64) -> &'static str {
+    if now_us < cached.advisory_us {
+        "the cached token is fresh and is returned"
+    } else if now_us < cached.mandatory_us {
+        "the cached token is returned, and refreshed in the background"
+    } else {
+        "callers wait for a refresh; if it fails, the cached token is returned"
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::context::CliContext;
-use crate::log_output;
+use crate::log_output::{self, collect_warnings};
 use keyferry::config::{Config, SETTINGS};
 use keyferry::model::nearest::nearest_name;
 use keyferry::plugin::Plugins;
@@ -79,7 +79,7 @@ fn warning(name: &str, known: &[&str]) -> String {
         .collect();
     let hint = match nearest_name(name.strip_prefix(PREFIX).unwrap_or(name), &words) {
         Some(nearest) => format!("did you mean {PREFIX}{nearest}?"),
-        None => "unset it; docs/configuration.md lists the variables".to_owned(),
+        None => "unset it, or load the plugin that it belongs to; docs/configuration.md lists the variables".to_owned(),
     };
     format!("keyferry has no variable {name}; {hint}")
 }
@@ -105,7 +105,9 @@ fn plugin_names(context: &CliContext) -> Option<BTreeSet<String>> {
     let config = context.load_config().ok()?;
     let mut names = BTreeSet::new();
     for account in config.accounts() {
-        let plugins = load_plugins(config.clone(), &account)?;
+        // The command reports a plugin that cannot be loaded.
+        let (plugins, _) = collect_warnings(|| load_plugins(config.clone(), &account));
+        let plugins = plugins?;
         let settings = plugins
             .instances
             .iter()
@@ -155,7 +157,7 @@ mod tests {
         );
         assert_eq!(
             warning("KEYFERRY_OTHER", &known),
-            "keyferry has no variable KEYFERRY_OTHER; unset it; docs/configuration.md lists the variables"
+            "keyferry has no variable KEYFERRY_OTHER; unset it, or load the plugin that it belongs to; docs/configuration.md lists the variables"
         );
     }
 }

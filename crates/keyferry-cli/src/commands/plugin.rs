@@ -124,7 +124,10 @@ fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {
         let plugin = instance.plugin();
         let serves = match (instance.patterns(), instance.is_source()) {
             (Some(patterns), is_source) => {
-                patterns.join(" ") + if is_source { ", secrets" } else { "" }
+                let name = plugin.name.as_str();
+                let resources = patterns.iter().map(|pattern| format!("{name}:{pattern}"));
+                let resources = resources.collect::<Vec<_>>().join(" ");
+                resources + if is_source { ", secrets" } else { "" }
             }
             (None, _) => "secrets".into(),
         };

@@ -12,8 +12,10 @@ use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use crate::time_format::format_duration;
 use keyferry::config::{Config, DEFAULT_ACCOUNT};
-use keyferry::error::Result;
+use keyferry::error::{ErrorKind, Result};
 use keyferry::model::token::TokenKind;
+use keyferry::session::Session;
+use keyferry::session::inspect::{NextStep, Sources};
 
 /// The options of `keyferry status`.
 #[derive(Args)]
@@ -123,6 +125,8 @@ struct ServiceRow {
     configured: Vec<&'static str>,
     /// Their sources.
     sources: Vec<String>,
+    /// Says why the next login would fail, if that is known.
+    failure: Option<&'static str>,
 }
 
 impl ServiceRow {
@@ -133,6 +137,7 @@ impl ServiceRow {
             base,
             configured,
             sources: _,
+            failure: _,
         } = self;
         json!({ "service": service, "account": account, "base": base, "configured": configured })
     }
@@ -153,7 +158,10 @@ impl ServiceRow {
             (None, None) if self.has_login() => {
                 let used = self.configured.iter().filter_map(|key| self.source(key));
                 let used = used.collect::<Vec<_>>().join(" and ");
-                (format!("logs in when needed, with {used}"), Style::Plain)
+                match self.failure {
+                    Some(failure) => (format!("{failure}; run `keyferry doctor`"), Style::Bad),
+                    None => (format!("logs in when needed, with {used}"), Style::Plain),
+                }
             }
             (None, None) => (format!("not logged in; {log_in}"), Style::Faint),
         };
@@ -205,8 +213,27 @@ fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<ServiceRow>
                 base: service_info.base.to_string(),
                 sources: sources.collect(),
                 configured,
+                failure: login_failure(&session, service_info.service),
             });
         }
     }
     Ok(all)
+}
+
+/// Says why the next login to a service would fail, as far as that is known without a request.
+fn login_failure(session: &Session, service: &str) -> Option<&'static str> {
+    let resource = match service {
+        "masv" => "user",
+        "fileverbs" => "fileverbs:bearer",
+        _ => return None,
+    };
+    let explained = session.inspect().explain(resource, Sources::Quick).ok()?;
+    let Some(NextStep::Fail { error, .. }) = explained.fetch else {
+        return None;
+    };
+    Some(match error.kind {
+        ErrorKind::BadCredentials => "the last login was refused",
+        ErrorKind::Throttled | ErrorKind::Unavailable => "the service asked for a pause",
+        _ => "the next login would fail",
+    })
 }

@@ -144,6 +144,20 @@ fn explain_says_where_the_header_comes_from_and_why_a_request_would_fail() {
             assert!(next.contains(part), "{resource}: {next}");
         }
     }
+    let explained: Value = serde_json::from_str(&run(&["explain", "user", "--json"]).out).unwrap();
+    assert_eq!(
+        explained["next"],
+        "the last error is returned until the pause ends"
+    );
+    assert_eq!(
+        explained["pause"]["error"],
+        explained["fetch"]["failure"]["message"]
+    );
+    let status = run(&["status"]).out;
+    assert!(
+        status.contains("the last login was refused; run `keyferry doctor`"),
+        "{status}"
+    );
     let doctor = run(&["doctor"]);
     assert_eq!(doctor.code, Some(3), "{}", doctor.out);
     let row = doctor

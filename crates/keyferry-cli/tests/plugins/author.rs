@@ -84,7 +84,7 @@ fn the_pages_configuration_is_read() {
     );
     let row = listed.out.lines().nth(1).unwrap();
     assert!(
-        row.starts_with("studio  1.0      {rest}  studio.url studio.key  ")
+        row.starts_with("studio  1.0      studio:{rest}  studio.url studio.key  ")
             && row.ends_with("/studio.so"),
         "{row}"
     );
@@ -276,6 +276,6 @@ fn the_list_tells_what_is_there_and_what_is_left_out() {
     assert!(none.status.success(), "{}", none.said());
     assert_eq!(
         none.err,
-        "keyferry: warning: keyferry has no variable KEYFERRY_VAULT_TOKEN; unset it; docs/configuration.md lists the variables\n"
+        "keyferry: warning: keyferry has no variable KEYFERRY_VAULT_TOKEN; unset it, or load the plugin that it belongs to; docs/configuration.md lists the variables\n"
     );
 }
