@@ -34,7 +34,7 @@ pub const OTHER_VARIABLES: [Variable; 6] = [
     },
     Variable {
         name: "KEYFERRY_LIBRARY",
-        about: "The path of the library that the Python and Node packages load.",
+        about: "The path of the library that the Python and Node packages take when they are built.",
     },
     Variable {
         name: "KEYFERRY_PROGRAMS",
