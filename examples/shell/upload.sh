@@ -4,8 +4,16 @@
 # Needs keyferry, curl and jq. keyferry's configuration has your credentials; this script contains none, and no token or signed URL is in
 # the arguments of a program. It prints the package, such as packages/01EXAMPLE, and shows the progress if standard error is a terminal.
 #
+# Without TEAM, it uses the team in keyferry's setting `masv.team`, or else the only team of your account.
+#
+# Each run creates a new package. If a run fails during the upload, its package stays in MASV, unfinished; you can delete it there.
+#
+# A script that retries can set the variable RETRY_AFTER_FILE to a path. If MASV asks for a pause, upload.sh writes the number of seconds
+# to that file.
+#
 # Exit codes: 0 uploaded, 1 failed, 2 usage, 3 log in or configure something, 4 retry later.
 set -euo pipefail
+set +x # `bash -x` would print the headers, and so the API key or token.
 
 part_mib=100
 work=$(mktemp -d)
@@ -16,14 +24,29 @@ fail() { # fail EXIT_CODE MESSAGE
     exit "$1"
 }
 
+# retry_after SECONDS: writes the pause that MASV asked for to RETRY_AFTER_FILE. Does nothing if SECONDS is empty or a date.
+retry_after() {
+    [ -n "${RETRY_AFTER_FILE:-}" ] || return 0
+    [[ ! $1 =~ ^[0-9]{1,9}$ ]] || printf '%s\n' "$1" > "$RETRY_AFTER_FILE"
+}
+
+# response_header NAME: prints a header of the last response.
+response_header() {
+    tr -d '\r' < "$work/headers" | sed -n "s/^$1: *//Ip" | tail -n 1
+}
+
 # masv METHOD PATH [JSON]: calls MASV, and once more after a 401. Prints the response.
 masv() {
-    local resource=masv:${2%%\?*} attempt header status data=()
+    local resource=masv:${2%%\?*} attempt token code status data=()
     [ "$1" = GET ] || data=(--data-binary "${3-}")
     for attempt in 1 2; do
-        header=$(keyferry header "$resource") || exit $? # keyferry has printed the reason, and its exit codes are those of this script
-        status=$(printf '%s\n' "$header" |
-            curl -sS -o "$work/body" -w '%{http_code}' -X "$1" -H @- -H 'Content-Type: application/json' "${data[@]}" "$base$2") ||
+        token=$(keyferry header --json "$resource") || {
+            code=$? # keyferry has printed the reason, and its exit codes are those of this script
+            retry_after "$(jq -r '.error.retry_after_s // empty' <<< "$token")"
+            exit "$code"
+        }
+        status=$(printf '%s\n' "$token" | jq -r '.headers | to_entries[] | "\(.key): \(.value)"' |
+            curl -sS -D "$work/headers" -o "$work/body" -w '%{http_code}' -X "$1" -H @- -H 'Content-Type: application/json' "${data[@]}" "$base$2") ||
             fail 4 'cannot reach MASV; check the network, and retry later'
         if [ "$status" != 401 ] || [ "$attempt" = 2 ]; then break; fi
         keyferry reject "$resource" > /dev/null || exit $? # keyferry returns another token, or says why there is none
@@ -34,7 +57,10 @@ masv() {
             cat "$work/body"
             ;;
         401) fail 3 "MASV rejected the login ($1 $2, status 401); run \`keyferry doctor\`" ;;
-        429 | 5??) fail 4 "MASV is unavailable ($1 $2, status $status); retry later" ;;
+        429 | 5??)
+            retry_after "$(response_header Retry-After)"
+            fail 4 "MASV is unavailable ($1 $2, status $status); retry later"
+            ;;
         *) fail 1 "MASV refused $1 $2 (status $status); check the team and the rights of your account" ;;
     esac
 }
@@ -49,7 +75,10 @@ storage() {
     case $status in
         2??) ;;
         403) fail 1 "cannot $1: the upload URL has expired or is invalid (status 403); run this script again" ;;
-        429 | 500 | 502 | 503 | 504) fail 4 "cannot $1 (status $status); retry later" ;;
+        429 | 500 | 502 | 503 | 504)
+            retry_after "$(response_header Retry-After)"
+            fail 4 "cannot $1 (status $status); retry later"
+            ;;
         *) fail 1 "cannot $1 (status $status, $(xml_text Code)); if the storage is full, delete packages" ;;
     esac
 }
@@ -78,7 +107,16 @@ if [ $# -eq 2 ]; then
     team=$2
 else
     teams=$(masv GET /v1/teams)
-    [ "$(jq length <<< "$teams")" = 1 ] || fail 2 "your account has several teams; name one: upload.sh FILE TEAM"
+    jq -e 'type == "array"' <<< "$teams" > /dev/null || fail 1 'the response to GET /v1/teams is not a list; check masv.url, or update this script'
+    setting=$(keyferry config --json) || exit $?
+    setting=$(jq -r '.settings[] | select(.key == "masv.team").value // empty' <<< "$setting") # an ID or a subdomain
+    if [ -n "$setting" ]; then
+        # shellcheck disable=SC2016 # $name is a variable of jq.
+        teams=$(jq --arg name "$setting" \
+            'map(select([.id, .subdomain] | map(strings | ascii_downcase) | index($name | ascii_downcase)))' <<< "$teams")
+        [ "$teams" != '[]' ] || fail 3 "your account has no team $setting; correct \`masv.team\`, or name the team: upload.sh FILE TEAM"
+    fi
+    [ "$(jq length <<< "$teams")" -le 1 ] || fail 2 "your account has several teams; set \`masv.team\`, or name one: upload.sh FILE TEAM"
     team=$(field '.[0].id' <<< "$teams")
 fi
 name=$(basename -- "$file")
@@ -103,7 +141,7 @@ for ((number = 1; number <= count; number++)); do
     blueprint=$(field ".[$((number - 1))]" <<< "$parts")
     dd if="$file" bs=1M skip=$(((number - 1) * part_mib)) count=$part_mib iflag=fullblock status=none |
         storage "upload part $number" "$blueprint"
-    etag=$(tr -d '\r' < "$work/headers" | sed -n 's/^[Ee][Tt][Aa][Gg]: *//p' | tail -n 1)
+    etag=$(response_header ETag)
     [ -n "$etag" ] || fail 1 "cannot upload part $number: the response of the storage service has no ETag; check the proxy"
     jq -n --arg number "$number" --arg etag "$etag" '{part_number: $number, etag: $etag}' >> "$work/chunks"
     [ ! -t 2 ] || printf '\r%3d %%' $((100 * number / count)) >&2

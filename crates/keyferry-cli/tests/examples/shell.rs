@@ -11,6 +11,7 @@ use keyferry_testing::child::run_with_input;
 use keyferry_testing::harness::Harness;
 use keyferry_testing::upload_example::{Input, UploadExample};
 use keyferry_testing::{documents, files, masv_packages, skip};
+use serde_json::json;
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 
@@ -116,6 +117,63 @@ fn the_script_runs_as_the_page_says() {
         ended.out
     );
     assert!(ended.out.starts_with("packages/"), "{}", ended.out);
+}
+
+/// Checks that the trace of the shell, which people turn on to find a fault, shows no credential.
+#[test]
+fn the_script_has_no_secret_in_a_trace() {
+    if without_programs() {
+        return;
+    }
+    let script = files::file("examples/shell/upload.sh");
+    let harness = Harness::new();
+    fs::write(harness.path("work/hello.txt"), "hello\n").unwrap();
+    let token = run_with_input(command(&harness, KEYFERRY).args(["token", "user"]), "");
+    for key in [Some(c::API_KEY), None] {
+        let mut bash = command(&harness, "bash");
+        bash.arg("-x").arg(&script).arg("hello.txt");
+        bash.envs(key.map(|key| ("KEYFERRY_MASV_API_KEY", key)));
+        let ended = run_with_input(&mut bash, "");
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        let secret = key.unwrap_or(token.out.trim_end());
+        assert!(secret.len() > 10 && !ended.err.contains(secret));
+        assert!(!ended.err.contains("ignature="), "{}", ended.err);
+        ended.assert_no_secrets();
+    }
+}
+
+/// Checks which team the script uses if the account has two.
+#[test]
+fn the_script_uses_the_configured_team() {
+    if without_programs() {
+        return;
+    }
+    let harness = Harness::new();
+    harness.sandbox().configure("teams", json!(2));
+    fs::write(harness.path("work/hello.txt"), "hello\n").unwrap();
+    let upload = |setting: &str| {
+        let mut script = command(&harness, files::file("examples/shell/upload.sh"));
+        script.arg("hello.txt").env("KEYFERRY_MASV_TEAM", setting);
+        run_with_input(&mut script, "")
+    };
+    let created_in = |team: &str| {
+        let path = format!("/v1/teams/{team}/packages");
+        let requests = harness.sandbox().requests();
+        requests.iter().filter(|sent| sent.path == path).count()
+    };
+    for setting in [c::TEAM_ID, "SANDBOX"] {
+        let ended = upload(setting);
+        assert_eq!(ended.code, Some(0), "{setting}: {}", ended.err);
+    }
+    assert_eq!(created_in(c::TEAM_ID), 2);
+
+    let unknown = upload("elsewhere");
+    assert_eq!(unknown.code, Some(3), "{}", unknown.err);
+    assert!(unknown.err.contains("no team elsewhere"), "{}", unknown.err);
+    let several = upload("");
+    assert_eq!(several.code, Some(2), "{}", several.err);
+    assert!(several.err.contains("set `masv.team`"), "{}", several.err);
+    assert_eq!(created_in(c::TEAM_ID), 2);
 }
 
 /// Runs the shell code of the CI job with an API key. Returns what it printed.
