@@ -296,6 +296,87 @@ fn the_job_retries_while_masv_is_unavailable_and_stops_at_a_wrong_key() {
         "{}",
         ended.err
     );
+    let is_variable_named = ended.err.contains("as KEYFERRY_MASV_API_KEY\n");
+    assert!(is_variable_named, "{}", ended.err);
+}
+
+#[test]
+fn the_job_takes_the_key_from_each_variable_of_the_setting() {
+    if without_programs() {
+        return;
+    }
+    let harness = Harness::new();
+    let key = harness.write_private_file("key", c::API_KEY);
+    for (name, value) in [
+        ("MASV_API_KEY", OsStr::new(c::API_KEY)),
+        ("MASV_API_KEY_FILE", key.as_os_str()),
+    ] {
+        let ended = deliver(&harness, |command| {
+            command.env_remove("KEYFERRY_MASV_API_KEY").env(name, value);
+        });
+        assert_eq!(ended.code, Some(0), "{name}: {}", ended.err);
+        assert!(ended.out.starts_with("package=packages/"), "{}", ended.out);
+    }
+}
+
+/// Without `GITHUB_OUTPUT`, the job prints its output. A log that it shares keeps all its lines.
+#[test]
+fn the_job_overwrites_no_log() {
+    if without_programs() {
+        return;
+    }
+    let harness = Harness::new();
+    let log = harness.path("log");
+    let ended = deliver(&harness, |job| {
+        let deliver = job.get_program().to_owned();
+        let variables: Vec<_> = job
+            .get_envs()
+            .map(|(name, value)| (name.to_owned(), value.map(OsStr::to_owned)))
+            .collect();
+        *job = command(&harness, "bash");
+        let script = r#"exec > "$2"; echo before; "$1" delivery.zip; echo after"#;
+        job.args(["-c", script, "bash"]);
+        job.arg(deliver).arg(&log);
+        for (name, value) in variables {
+            match value {
+                Some(value) => job.env(name, value),
+                None => job.env_remove(name),
+            };
+        }
+    });
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let log = fs::read_to_string(log).unwrap();
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines.len(), 3, "{log:?}");
+    assert_eq!((lines[0], lines[2]), ("before", "after"));
+    assert!(lines[1].starts_with("package=packages/"), "{log:?}");
+}
+
+/// `Retry-After` arrives in a response to curl, or in a response to keyferry, which fetches the
+/// package's token. keyferry itself waits for a short pause.
+#[test]
+fn the_job_waits_as_long_as_masv_asks() {
+    if without_programs() {
+        return;
+    }
+    let throttle = |path: &str, seconds: &str| {
+        let harness = Harness::new();
+        let fault = Fault::status(429).path(path).retry_after(seconds);
+        harness.sandbox().fault(fault);
+        deliver(&harness, |_| {})
+    };
+    let ended = throttle("/v1/teams/", "1");
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("retrying in 1 s"), "{}", ended.err);
+
+    // keyferry remembers a pause for at most 900 s.
+    for (path, pause) in [("/v1/teams/", 1800), ("/v1.1/teams/", 900)] {
+        let ended = throttle(path, "1800");
+        assert_eq!(ended.code, Some(4), "{path}: {}", ended.err);
+        let is_pause_named = ended.err.contains(&format!("a pause of {pause} s"));
+        assert!(is_pause_named, "{path}: {}", ended.err);
+        assert!(!ended.err.contains("retrying"), "{path}: {}", ended.err);
+    }
 }
 
 /// The job is a file for GitHub. This test finds what that file runs: if a script moves, or a
