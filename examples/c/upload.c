@@ -6,6 +6,9 @@
  * keyferry's configuration has your credentials; this program contains none. It prints the package, such as packages/01EXAMPLE,
  * and shows the progress if standard error is a terminal.
  *
+ * If your account has several teams, pass the ID of one as TEAM. The program does not read keyferry's setting `masv.team`, because the
+ * library does not return settings.
+ *
  * Exit codes: 0 uploaded, 1 failed, 2 usage, 3 log in or configure something, 4 retry later.
  */
 #define _DEFAULT_SOURCE /* explicit_bzero, open_memstream, strdup */
@@ -316,7 +319,8 @@ static int upload(const char *team, const char *path, FILE *file, const struct s
     if (team == NULL) {
         failed = masv("GET", "/v1/teams", NULL, &teams);
         if (failed == 0 && json_array_size(teams) > 1)
-            failed = fail(USAGE, "your account has %zu teams; name one: upload FILE TEAM", json_array_size(teams));
+            failed = fail(USAGE, "your account has %zu teams, and this program does not read `masv.team`; name one: upload FILE TEAM",
+                          json_array_size(teams));
         if (failed == 0 && json_unpack_ex(teams, &error, 0, "[{s:s}]", "id", &team) != 0)
             failed = not_understood("/v1/teams", &error);
     }

@@ -1,8 +1,9 @@
 /**
  * Downloads the files of a MASV link into a directory. Each file is streamed to disk.
  *
- *     npm install keyferry
- *     node download.mjs DIRECTORY < link.txt
+ *     (cd bindings/node && npm pack)                  # in a checkout of keyferry
+ *     npm install ./bindings/node/keyferry-*.tgz
+ *     node examples/node/download.mjs DIRECTORY < link.txt
  *
  * The link, such as `https://get.massive.io/ID?secret=SECRET`, is a secret, so the program reads it
  * from standard input: every user of the machine can read the arguments of a program. If the link

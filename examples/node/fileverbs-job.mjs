@@ -1,8 +1,9 @@
 /**
  * Shows a FileVerbs job and its outputs.
  *
- *     npm install keyferry
- *     node fileverbs-job.mjs JOB
+ *     (cd bindings/node && npm pack)                  # in a checkout of keyferry
+ *     npm install ./bindings/node/keyferry-*.tgz
+ *     node examples/node/fileverbs-job.mjs JOB
  *
  * Prints the name of each output. Shows the status of the job on standard error.
  *

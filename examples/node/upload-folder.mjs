@@ -1,12 +1,16 @@
 /**
  * Uploads a directory to a new MASV package.
  *
- *     npm install keyferry
- *     node upload-folder.mjs DIRECTORY [--team ID]
+ *     (cd bindings/node && npm pack)                  # in a checkout of keyferry
+ *     npm install ./bindings/node/keyferry-*.tgz
+ *     node examples/node/upload-folder.mjs DIRECTORY [--team ID]
  *
  * keyferry's configuration has your credentials: an API key, or e-mail and password. This file
  * contains no token. The program prints the package, such as `packages/01EXAMPLE`. It shows the
  * progress if standard error is a terminal.
+ *
+ * If your account has several teams, name one with --team. The program does not read `masv.team`,
+ * because the library does not return settings.
  *
  * Exit codes: 0 uploaded, 1 failed, 2 usage, 3 log in or configure something, 4 retry later.
  */
@@ -105,7 +109,8 @@ async function filesBelow(directory) {
 async function onlyTeam() {
   const teams = await call('GET', '/v1/teams');
   if (teams?.length > 1) {
-    throw new Failed(`your account has ${teams.length} teams; choose one with --team: ${teams.map(({ id }) => id).join(', ')}`, 2);
+    const ids = teams.map(({ id }) => id).join(', ');
+    throw new Failed(`your account has ${teams.length} teams, and this program does not read \`masv.team\`; choose one with --team: ${ids}`, 2);
   }
   return field(teams, 0, 'id');
 }

@@ -1,7 +1,7 @@
 """Downloads the files of a MASV link into a directory.
 
-    pip install keyferry httpx
-    python download.py DIRECTORY < link.txt
+    pip install ./bindings/python httpx    # in a checkout of keyferry
+    python examples/python/download.py DIRECTORY < link.txt
 
 The link, such as `https://get.massive.io/ID?secret=SECRET`, is a secret, so the program reads it
 from standard input: every user of the machine can read the arguments of a program. If the link has a

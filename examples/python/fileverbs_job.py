@@ -1,7 +1,7 @@
 """Shows a FileVerbs job and its outputs.
 
-    pip install keyferry requests
-    python fileverbs_job.py JOB
+    pip install ./bindings/python requests    # in a checkout of keyferry
+    python examples/python/fileverbs_job.py JOB
 
 Prints the name of each output. Shows the status of the job on standard error.
 

@@ -1,11 +1,14 @@
 """Uploads files to a new MASV package, several parts at a time, with asyncio.
 
-    pip install keyferry httpx
-    python upload_async.py FILE... [--team ID]
+    pip install ./bindings/python httpx    # in a checkout of keyferry
+    python examples/python/upload_async.py FILE... [--team ID]
 
 keyferry's configuration has your credentials: an API key, or e-mail and password. This file
 contains no token. The program prints the package, such as `packages/01EXAMPLE`. It shows the
 progress if standard error is a terminal.
+
+If your account has several teams, name one with --team. The program does not read `masv.team`,
+because the library does not return settings.
 
 Exit codes: 0 uploaded, 1 failed, 2 usage, 3 log in or configure something, 4 retry later.
 """
@@ -67,7 +70,8 @@ class Upload:
     async def only_team(self) -> str:
         teams = await self.call("GET", "/v1/teams")
         if isinstance(teams, list) and len(teams) > 1:
-            raise Failed(f"your account has {len(teams)} teams; choose one with --team: {', '.join(field(team, 'id') for team in teams)}", 2)
+            ids = ", ".join(field(team, "id") for team in teams)
+            raise Failed(f"your account has {len(teams)} teams, and this program does not read `masv.team`; choose one with --team: {ids}", 2)
         return str(field(teams, 0, "id"))
 
     async def upload_file(self, package: str, path: pathlib.Path) -> None:
@@ -174,7 +178,7 @@ async def upload(files: List[pathlib.Path], team: Optional[str]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Upload files to a new MASV package.")
     parser.add_argument("files", metavar="FILE", nargs="+", type=pathlib.Path)
-    parser.add_argument("--team", help="ID of the team; required if your account has several")
+    parser.add_argument("--team", help="ID of the team; required if your account has several, because `masv.team` is not read")
     arguments = parser.parse_args()
     try:
         print(f"packages/{asyncio.run(upload(arguments.files, arguments.team))}")

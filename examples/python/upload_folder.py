@@ -1,11 +1,14 @@
 """Uploads a directory to a new MASV package.
 
-    pip install keyferry requests
-    python upload_folder.py DIRECTORY [--team ID]
+    pip install ./bindings/python requests    # in a checkout of keyferry
+    python examples/python/upload_folder.py DIRECTORY [--team ID]
 
 keyferry's configuration has your credentials: an API key, or e-mail and password. This file
 contains no token. The program prints the package, such as `packages/01EXAMPLE`. It shows the
 progress if standard error is a terminal.
+
+If your account has several teams, name one with --team. The program does not read `masv.team`,
+because the library does not return settings.
 
 Exit codes: 0 uploaded, 1 failed, 2 usage, 3 log in or configure something, 4 retry later.
 """
@@ -103,7 +106,8 @@ def field(document: Any, *names: Any) -> Any:
 def only_team() -> str:
     teams = call("GET", "/v1/teams")
     if isinstance(teams, list) and len(teams) > 1:
-        raise Failed(f"your account has {len(teams)} teams; choose one with --team: {', '.join(field(team, 'id') for team in teams)}", 2)
+        ids = ", ".join(field(team, "id") for team in teams)
+        raise Failed(f"your account has {len(teams)} teams, and this program does not read `masv.team`; choose one with --team: {ids}", 2)
     return str(field(teams, 0, "id"))
 
 
@@ -157,7 +161,7 @@ def upload(directory: pathlib.Path, files: List[pathlib.Path], team: str) -> str
 def main() -> int:
     parser = argparse.ArgumentParser(description="Upload a directory to a new MASV package.")
     parser.add_argument("directory", type=pathlib.Path)
-    parser.add_argument("--team", help="ID of the team; required if your account has several")
+    parser.add_argument("--team", help="ID of the team; required if your account has several, because `masv.team` is not read")
     arguments = parser.parse_args()
     files = sorted(path for path in arguments.directory.rglob("*") if path.is_file())
     if not files:
