@@ -1,6 +1,6 @@
 //! Checks the arguments of `keyferry curl -- ARGS`.
 //!
-//! Only the options in [`ACCEPTED`] are passed on. None of them lets curl send the header to a
+//! Only the options in `ACCEPTED` are passed on. None of them lets curl send the header to a
 //! server other than the host of the URL, or print it. Every option is passed on in its long form,
 //! so that curl and this module cannot disagree about which argument is a value.
 //!

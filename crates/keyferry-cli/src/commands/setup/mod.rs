@@ -1,6 +1,6 @@
 //! `keyferry setup`: makes git, Bazel or curl use keyferry, and takes that back.
 //!
-//! Each target computes a [`Change`] from the current state of its files. The change is shown and
+//! Each target computes a `Change` from the current state of its files. The change is shown and
 //! confirmed before it is made. A setting that keyferry did not write is never changed.
 
 mod bazel;
