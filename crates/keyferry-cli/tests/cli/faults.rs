@@ -28,7 +28,7 @@ struct Scenario {
     input: String,
     /// The resource for `keyferry explain`. Empty if the fault concerns no resource.
     explained: &'static str,
-    /// What runs the program, if it is not started itself.
+    /// The command that starts keyferry, such as strace. Empty if the test starts keyferry itself.
     wrapper: &'static [&'static str],
     /// The exit code of the first command.
     code: i32,

@@ -264,7 +264,7 @@ pub(crate) fn download_url(sandbox: &Sandbox, package: &str, file: &str, token: 
     found.text("url")
 }
 
-/// What the sandbox says about its storage.
+/// Returns the document of the control route for the storage.
 pub(crate) fn sandbox_storage(sandbox: &Sandbox) -> Value {
     get(sandbox.masv_url(), "/sandbox/storage", &[]).json()
 }
