@@ -196,6 +196,12 @@ impl Error {
         self.service.as_deref()
     }
 
+    /// Returns the seconds to wait before the next retry, rounded up. `None` if they are 0 or not known.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        let ms = self.retry_after_ms.filter(|ms| *ms > 0)?;
+        Some(ms.div_ceil(1000))
+    }
+
     /// Adds the sources of the rejected secrets to the message, unless it has them already.
     #[must_use]
     pub fn with_sources(mut self, sources: &str) -> Self {

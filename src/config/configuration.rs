@@ -16,7 +16,7 @@ use super::profile::{self, Profile};
 use super::settings::{self, PROFILE_KEY, SETTINGS, SettingDefinition};
 use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::nearest::nearest_name;
+use crate::model::nearest::{did_you_mean, nearest_name};
 use crate::secret::Secret;
 
 /// The configuration of a session: the settings of all accounts.
@@ -237,8 +237,7 @@ impl Config {
             };
             let accounts = self.accounts();
             let names: Vec<_> = accounts.iter().map(String::as_str).collect();
-            let nearest = nearest_name(account, &names)
-                .map_or_else(String::new, |name| format!("did you mean {name}? "));
+            let nearest = did_you_mean(nearest_name(account, &names));
             let known = names.join(", ");
             let message = format!(
                 "there is no profile {shown_name}; {nearest}use one of {known}, or add a section [profile.NAME] to config.toml"

@@ -104,10 +104,7 @@ impl Entry {
 
     /// Returns the key, with the account in front of it if the setting belongs to a profile.
     pub(super) fn full_key(&self) -> String {
-        self.account.as_ref().map_or_else(
-            || self.key.to_string(),
-            |account| format!("profile.{account}.{}", self.key),
-        )
+        settings::full_key(self.account.as_deref(), &self.key)
     }
 }
 

@@ -138,8 +138,7 @@ impl Reader<'_> {
     fn read_section(&mut self, account: Option<&str>, prefix: &str, table: Table) -> Result<()> {
         for (name, value) in table {
             let key = format!("{prefix}{name}");
-            let full_key =
-                account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
+            let full_key = settings::full_key(account, &key);
             let field = SettingDefinition::find(&key)
                 .filter(|field| field.key != PROFILE_KEY && !name.contains('.'));
             let below = format!("{key}.");
@@ -179,8 +178,7 @@ impl Reader<'_> {
     ) -> Result<()> {
         for (name, value) in table {
             let key = format!("{section}.{name}");
-            let full_key =
-                account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
+            let full_key = settings::full_key(account, &key);
             if !declared::is_plugin_key(&key) {
                 return Err(settings::unknown_key(Some(self.path), &full_key));
             }

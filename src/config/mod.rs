@@ -30,5 +30,5 @@ pub use file::toml_error;
 pub use layer::Layer;
 pub use privilege::trusts_environment;
 pub use profile::Profile;
-pub use settings::{PROFILE_KEY, SETTINGS, SettingDefinition, markdown_table};
+pub use settings::{PROFILE_KEY, SETTINGS, SettingDefinition, full_key, markdown_table};
 pub use value::{ValueFormat, check_text};

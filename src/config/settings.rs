@@ -262,6 +262,16 @@ pub fn markdown_table() -> String {
     text + "| `profile.NAME.KEY` | | | Any key above except `profile`, for account NAME only. |\n"
 }
 
+/// Returns the key of a setting of this account, as [`Config::set`](super::Config::set) takes it. `None`
+/// is the default account.
+#[doc(hidden)]
+pub fn full_key(account: Option<&str>, key: &str) -> String {
+    account.map_or_else(
+        || key.to_owned(),
+        |account| format!("profile.{account}.{key}"),
+    )
+}
+
 /// Returns the key that was probably meant: one with the same last part, or else the most similar one.
 fn nearest(key: &str) -> Option<&'static str> {
     let last_part = |key: &str| key.rsplit('.').next().map(str::to_owned);

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
-use crate::model::nearest::nearest_name;
+use crate::model::nearest::{did_you_mean, nearest_name};
 use crate::model::resource::{self, DEFAULT_SERVICE, Resource};
 use crate::model::short_form;
 use crate::model::token::Token;
@@ -514,9 +514,8 @@ impl Accounts {
             .iter()
             .map(|bound| bound.service.name())
             .collect();
-        let nearest = nearest_name(name, &names)
-            .map(|nearest| format!("did you mean {nearest}:? "))
-            .unwrap_or_default();
+        let nearest = nearest_name(name, &names).map(|name| format!("{name}:"));
+        let nearest = did_you_mean(nearest.as_deref());
         Error::new(
             ErrorKind::UnknownService,
             format!(
@@ -539,8 +538,7 @@ impl Account {
             let services = self.services.iter().map(|bound| &bound.service);
             let plugins = services.filter(|service| service.is_foreign());
             let names: Vec<_> = plugins.map(|service| service.name()).collect();
-            let nearest = nearest_name(name, &names)
-                .map_or_else(String::new, |name| format!("did you mean {name}? "));
+            let nearest = did_you_mean(nearest_name(name, &names));
             Error::new(
                 ErrorKind::SecretSource,
                 format!("there is no plugin {name}; {nearest}add its file to `plugins`"),

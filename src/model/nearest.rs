@@ -14,6 +14,12 @@ pub fn nearest_name<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
         .map(|(_, meant)| meant)
 }
 
+/// Returns the question about the nearest name for an error message, with a blank after it. An empty
+/// string if there is no such name.
+pub fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("did you mean {name}? "))
+}
+
 /// Returns the number of typing mistakes in `text` if `meant` was meant. `None` if they are too many
 /// for `fixed_bytes`, the length of `meant` without its IDs.
 pub(super) fn typos(text: &str, meant: &str, fixed_bytes: usize) -> Option<usize> {

@@ -3,7 +3,7 @@
 //! The error quotes only words and IDs, never a query: it may contain a link's secret.
 
 use crate::error::{Error, ErrorKind};
-use crate::model::nearest::{nearest_name, typos};
+use crate::model::nearest::{did_you_mean, nearest_name, typos};
 use crate::model::resource::{DEFAULT_SERVICE, split_query};
 
 /// The longest word that an error quotes.
@@ -71,7 +71,7 @@ pub fn unknown<'a>(
         format!("the resource looks like a URL without its scheme; add https://, or {other_paths}")
     } else {
         let word = quoted_word(path, query);
-        let nearest = nearest.map_or_else(String::new, |form| format!("did you mean `{form}`? "));
+        let nearest = did_you_mean(nearest.map(|form| format!("`{form}`")).as_deref());
         let forms: Vec<_> = own().map(|form| form.spelled("")).collect();
         let forms = forms.join(", ");
         format!("{service} has no short form{word}; {nearest}use one of: {forms}; {other_paths}")

@@ -120,7 +120,7 @@ pub struct Explanation {
     pub next: &'static str,
     /// The last error, if requests return it for a while without contacting the service.
     pub pause: Option<Error>,
-    /// What the fetch of a token would do first. `None` if the cached or stored token is returned.
+    /// The first step of a fetch. `None` if the cached or stored token is returned.
     pub fetch: Option<NextStep>,
     /// The credential settings that the fetch would use.
     pub settings: Vec<SettingSource>,

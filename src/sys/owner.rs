@@ -78,6 +78,11 @@ pub fn user_id() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Says for an error message to whom something with this user id belongs.
+pub fn belongs_to(id: u32) -> String {
+    format!("belongs to {} (uid {id})", Owner::of(id).name())
+}
+
 /// Returns what to do about a directory that belongs to this owner, who is neither this user nor
 /// root. Root must not change the owner. Rationale: `sudo` may keep HOME or XDG_* of the user who
 /// called it. The directory then rightly belongs to that user.

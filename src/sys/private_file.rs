@@ -10,7 +10,7 @@ use std::path::Path;
 use super::dir::{Dir, OpenMode};
 use super::file_facts::FileFacts;
 use super::io_cause::{self, IoCause, Subject, cause};
-use super::owner::{Owner, own_dir_remedy, read_file_remedy};
+use super::owner::{Owner, belongs_to, own_dir_remedy, read_file_remedy};
 use super::signals::SigpipeGuard;
 use super::trusted_dir::{self, Fault};
 use crate::error::{Error, ErrorKind, Result};
@@ -246,9 +246,9 @@ fn fault_error(file: &Path, fault: &Fault) -> Error {
             Error::new(
                 ErrorKind::UnsafeFile,
                 format!(
-                    "cannot write {file}: {} belongs to {} (uid {id}); {remedy}",
+                    "cannot write {file}: {} {}; {remedy}",
                     dir.display(),
-                    owner.name()
+                    belongs_to(*id)
                 ),
             )
         }

@@ -14,6 +14,7 @@ use crate::exit_code::{EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::json::JsonOutput;
 use crate::secret_input;
 use crate::streams::Streams;
+use keyferry::model::nearest::did_you_mean;
 
 /// Parses the arguments that follow the program's name.
 ///
@@ -56,8 +57,7 @@ pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Comm
     }
     if takes_secrets && error.use_stderr() {
         // clap's message would quote the unknown argument, which may be a password.
-        let hint =
-            suggestion(&error).map_or_else(String::new, |word| format!("did you mean {word}? "));
+        let hint = did_you_mean(suggestion(&error));
         return Err(streams.fail_usage(&format!(
             "invalid arguments; {hint}see the command's --help, and never pass a secret as an argument"
         )));

@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use keyferry::config::{Config, Environment};
+use keyferry::config::{Config, Environment, Profile};
 use keyferry::error::Result;
+use keyferry::plugin::Plugins;
 use keyferry::session::{Options, Session};
 
 /// The parts of the process environment that a command may use.
@@ -61,6 +62,22 @@ impl CliContext {
     pub fn open_offline(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
         account.map_or(Ok(()), |account| config.select_account(account))?;
         Session::open_offline(config)
+    }
+
+    /// Loads the plugins of an account, and the account's settings with those that the plugins
+    /// declare.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Plugins::load`], and of selecting the account.
+    pub fn load_plugins(
+        &self,
+        mut config: Config,
+        account: Option<&str>,
+    ) -> Result<(Plugins, Profile)> {
+        account.map_or(Ok(()), |account| config.select_account(account))?;
+        let plugins = Plugins::load(&mut config)?;
+        let profile = config.profile(config.selected_account())?;
+        Ok((plugins, profile))
     }
 
     /// Loads the configuration and opens a session.

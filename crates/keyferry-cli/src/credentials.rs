@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use keyferry::clock::Clock;
 use keyferry::config::Profile;
-use keyferry::error::Result;
+use keyferry::error::{Error, Result};
 use keyferry::ffi::json;
 use keyferry::model::token::TokenKind;
 use keyferry::session::Session;
-use keyferry::session::inspect::TokenInfo;
+use keyferry::session::inspect::{NextStep, Sources, TokenInfo};
 
 /// The settings that contain credentials, by service.
 pub const SERVICE_SETTINGS: [(&str, &[&str]); 2] = [
@@ -23,6 +23,47 @@ pub fn configured_settings(profile: &Profile, service: &str) -> Vec<&'static str
         .filter(|(name, _)| *name == service)
         .flat_map(|(_, keys)| *keys);
     keys.copied().filter(|key| profile.is_set(key)).collect()
+}
+
+/// The login of a service.
+pub struct Login {
+    /// The name of the service.
+    pub service: &'static str,
+    /// A resource whose token needs the login.
+    pub resource: &'static str,
+}
+
+/// The logins of all services. The package need not exist: MASV rejects an API key before it looks
+/// for the package.
+pub const LOGINS: [Login; 2] = [
+    Login {
+        service: "masv",
+        resource: "masv:packages/keyferry-doctor",
+    },
+    Login {
+        service: "fileverbs",
+        resource: "fileverbs:bearer",
+    },
+];
+
+impl Login {
+    /// Returns the name of the login.
+    pub fn name(&self) -> String {
+        format!("{} login", self.service)
+    }
+
+    /// Returns the error with which the next login would fail, and when a recorded failure happened.
+    /// Sends no request.
+    pub fn failure(&self, session: &Session, sources: Sources) -> Option<(Error, Option<i64>)> {
+        let explained = session.inspect().explain(self.resource, sources).ok()?;
+        match explained.fetch {
+            Some(NextStep::Fail {
+                error,
+                since_unix_s,
+            }) => Some((error, since_unix_s)),
+            _ => None,
+        }
+    }
 }
 
 /// A cached or stored token.

@@ -74,14 +74,10 @@ pub fn document(fields: &Value) -> String {
 
 /// Returns the value of the field `error`.
 pub fn error(error: &Error) -> Value {
-    let retry_after_s = error
-        .retry_after_ms
-        .filter(|ms| *ms > 0)
-        .map(|ms| ms.div_ceil(1000));
     json!({
         "status": status::from_kind(error.kind), "name": status_name(error.kind),
         "message": replace_unprintable(error.message(), '?'), "service": error.service(),
-        "http_status": error.http_status, "service_code": error.service_code, "retry_after_s": retry_after_s,
+        "http_status": error.http_status, "service_code": error.service_code, "retry_after_s": error.retry_after_s(),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::terminal::sanitize;
 use crate::time_format::rfc3339_ms;
 use keyferry::clock::Clock;
 use keyferry::log::{self, Level};
-use keyferry::model::nearest::nearest_name;
+use keyferry::model::nearest::{did_you_mean, nearest_name};
 
 /// The environment variable that sets the level.
 pub const VARIABLE: &str = "KEYFERRY_LOG";
@@ -98,9 +98,7 @@ fn parse(value: &OsStr) -> Result<Level, String> {
     if let Some((_, level)) = found {
         return Ok(*level);
     }
-    let hint = nearest_name(&value, &LEVELS.map(|(name, _)| name))
-        .map(|name| format!("did you mean {name}? "))
-        .unwrap_or_default();
+    let hint = did_you_mean(nearest_name(&value, &LEVELS.map(|(name, _)| name)));
     Err(format!(
         "the value of {VARIABLE} is not a level; {hint}use error, warn, info or debug"
     ))

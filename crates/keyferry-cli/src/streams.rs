@@ -63,10 +63,7 @@ impl Streams<'_> {
     /// Does what [`Streams::fail_with`] does. The document of the error also has these fields.
     pub fn fail_with_fields(&mut self, error: &Error, fields: Value) -> u8 {
         self.write_error(error, fields);
-        let pause = error
-            .retry_after_ms
-            .filter(|ms| *ms > 0 && error.is_transient())
-            .map(|ms| ms.div_ceil(1000));
+        let pause = error.retry_after_s().filter(|_| error.is_transient());
         match pause {
             Some(seconds) => {
                 self.write_message(&format!("{} (wait at least {seconds} s)", error.message()))

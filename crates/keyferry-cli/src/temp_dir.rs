@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::io_cause::{self, Subject};
-use keyferry::sys::owner::Owner;
+use keyferry::sys::owner::belongs_to;
 use keyferry::sys::private_file;
 use keyferry::sys::trusted_dir::Fault;
 
@@ -36,9 +36,9 @@ impl TempDir {
             let why = match fault {
                 Fault::Io(_, error) => io_cause::explain(&error, Subject::TempFile),
                 Fault::OtherOwner(path, id) => format!(
-                    "{} belongs to {} (uid {id}); set TMPDIR to another directory",
+                    "{} {}; set TMPDIR to another directory",
                     path.display(),
-                    Owner::of(id).name()
+                    belongs_to(id)
                 ),
             };
             Error::new(

@@ -7,9 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::context::CliContext;
 use crate::log_output::{self, collect_warnings};
-use keyferry::config::{Config, SETTINGS};
+use keyferry::config::SETTINGS;
 use keyferry::model::nearest::nearest_name;
-use keyferry::plugin::Plugins;
 
 /// The prefix of the variables that belong to keyferry.
 pub const PREFIX: &str = "KEYFERRY_";
@@ -18,7 +17,7 @@ pub const PREFIX: &str = "KEYFERRY_";
 pub struct Variable {
     /// The name.
     pub name: &'static str,
-    /// What it is for.
+    /// Its purpose, as docs/configuration.md describes it.
     pub about: &'static str,
 }
 
@@ -106,8 +105,10 @@ fn plugin_names(context: &CliContext) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for account in config.accounts() {
         // The command reports a plugin that cannot be loaded.
-        let (plugins, _) = collect_warnings(|| load_plugins(config.clone(), &account));
-        let plugins = plugins?;
+        let (loaded, _) = collect_warnings(|| context.load_plugins(config.clone(), Some(&account)));
+        let (plugins, _) = loaded
+            .ok()
+            .filter(|(plugins, _)| plugins.faults.is_empty())?;
         let settings = plugins
             .instances
             .iter()
@@ -118,12 +119,6 @@ fn plugin_names(context: &CliContext) -> Option<BTreeSet<String>> {
         }
     }
     Some(names)
-}
-
-fn load_plugins(mut config: Config, account: &str) -> Option<Plugins> {
-    config.select_account(account).ok()?;
-    let plugins = Plugins::load(&mut config).ok()?;
-    plugins.faults.is_empty().then_some(plugins)
 }
 
 #[cfg(test)]

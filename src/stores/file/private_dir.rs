@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_facts::FileFacts;
 use crate::sys::io_cause::{self, IoCause, Subject, cause};
-use crate::sys::owner::{Owner, own_dir_remedy};
+use crate::sys::owner::{Owner, belongs_to, own_dir_remedy};
 use crate::sys::trusted_dir::{self, Fault};
 
 /// The maximum size of a file in a store.
@@ -47,8 +47,8 @@ fn fault_error(fault: &Fault) -> Error {
             unsafe_file(
                 path,
                 &format!(
-                    "belongs to {} (uid {id}); {remedy}, or set `store` to file:/PATH or memory",
-                    owner.name()
+                    "{}; {remedy}, or set `store` to file:/PATH or memory",
+                    belongs_to(*id)
                 ),
             )
         }

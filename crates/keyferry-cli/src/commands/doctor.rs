@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::commands::explain::failure;
 use crate::context::CliContext;
-use crate::credentials::configured_settings;
+use crate::credentials::{LOGINS, Login, configured_settings};
 use crate::exit_code::{self, EXIT_FAILED, EXIT_OK};
 use crate::log_output::{LogOptions, collect_warnings};
 use crate::progress::with_progress;
@@ -26,10 +26,9 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::model::token::TokenKind;
-use keyferry::plugin::Plugins;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
-use keyferry::session::inspect::{NextStep, Sources, TokenInfo};
+use keyferry::session::inspect::{Sources, TokenInfo};
 use keyferry::sys::private_file::{self, Privacy};
 
 /// The options of `keyferry doctor`.
@@ -194,7 +193,7 @@ fn run_checks(options: &DoctorOptions, context: &CliContext, report: &mut Report
         Err(error) => return report.fail("account", &error),
     };
     check_secrets(&profile, context, report);
-    check_plugin_settings(&config, &account, report);
+    check_plugin_settings(&config, &account, context, report);
     check_proxy(&profile, context, report);
     match context.open_session(config.clone(), Some(&account)) {
         Ok(session) => {
@@ -282,12 +281,13 @@ fn set_from(profile: &Profile, key: &str) -> String {
 
 /// Checks the settings that the plugins declare: whether each is set, and whether the secrets can be
 /// read.
-fn check_plugin_settings(config: &Config, account: &str, report: &mut Report) {
-    let mut config = config.clone();
-    let loaded = config
-        .select_account(account)
-        .and_then(|()| Plugins::load(&mut config))
-        .and_then(|plugins| Ok((plugins, config.profile(account)?)));
+fn check_plugin_settings(
+    config: &Config,
+    account: &str,
+    context: &CliContext,
+    report: &mut Report,
+) {
+    let loaded = context.load_plugins(config.clone(), Some(account));
     // If the plugins can't be loaded, the session can't be opened either, and says why.
     let Ok((plugins, profile)) = loaded else {
         return;
@@ -524,44 +524,16 @@ fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
     }
 }
 
-/// A login that doctor checks.
-struct LoginCheck {
-    /// The name of the check.
-    name: &'static str,
-    service: &'static str,
-    /// The resource whose token needs the login.
-    resource: &'static str,
-}
-
-/// The logins. The package needs not exist: MASV rejects an API key before it looks for the package.
-const LOGINS: [LoginCheck; 2] = [
-    LoginCheck {
-        name: "masv login",
-        service: "masv",
-        resource: "masv:packages/keyferry-doctor",
-    },
-    LoginCheck {
-        name: "fileverbs login",
-        service: "fileverbs",
-        resource: "fileverbs:bearer",
-    },
-];
-
 /// Reports the last refusal or pause of a service, if it still applies. If the service has just
 /// accepted the login, that is only a note.
 fn check_login(
-    login: &LoginCheck,
+    login: &Login,
     session: &Session,
     profile: &Profile,
     is_accepted: bool,
     report: &mut Report,
 ) {
-    let explained = session.inspect().explain(login.resource, Sources::All);
-    let Ok(Some(NextStep::Fail {
-        error,
-        since_unix_s,
-    })) = explained.map(|explained| explained.fetch)
-    else {
+    let Some((error, since_unix_s)) = login.failure(session, Sources::All) else {
         return;
     };
     let is_missing = matches!(
@@ -579,9 +551,9 @@ fn check_login(
     if is_accepted {
         let remedy = format!("`keyferry login {}` ends that", login.service);
         let what = format!("requests still get the earlier error, and {remedy}: {what}");
-        report.add(login.name, CheckState::Note, what);
+        report.add(&login.name(), CheckState::Note, what);
     } else {
-        report.fail_with(login.name, &error, what);
+        report.fail_with(&login.name(), &error, what);
     }
 }
 
@@ -589,7 +561,7 @@ fn check_login(
 /// configured. The token and the outcome are kept in memory only, so that the check sends
 /// the secrets even if they were refused before.
 fn try_login(
-    login: &LoginCheck,
+    login: &Login,
     config: &Config,
     profile: &Profile,
     context: &CliContext,
@@ -610,12 +582,12 @@ fn try_login(
         .and_then(|session| session.token_for(&Request::new(login.resource)));
     match outcome {
         Err(error) if error.kind != ErrorKind::NotFound => {
-            report.fail(login.name, &error);
+            report.fail(&login.name(), &error);
             Some(false)
         }
         _ => {
             let what = format!("{} accepted {}", login.service, keys.join(" and "));
-            report.add(login.name, CheckState::Good, what);
+            report.add(&login.name(), CheckState::Good, what);
             Some(true)
         }
     }

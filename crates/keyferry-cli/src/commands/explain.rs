@@ -184,9 +184,8 @@ pub fn failure(error: &Error, since_unix_s: Option<i64>, now_s: i64) -> String {
         _ => "failed",
     };
     let since = since_unix_s.map(|since| format!("{what} {} ago", format_duration(now_s - since)));
-    let left_ms = error.retry_after_ms.filter(|ms| *ms > 0);
-    let again = left_ms.map(|ms| {
-        let left_s = i64::try_from(ms.div_ceil(1000)).unwrap_or(i64::MAX);
+    let again = error.retry_after_s().map(|left_s| {
+        let left_s = i64::try_from(left_s).unwrap_or(i64::MAX);
         format!("tried again in {}", format_duration(left_s))
     });
     let times: Vec<_> = since.into_iter().chain(again).collect();

@@ -16,7 +16,7 @@ use crate::streams::Streams;
 use crate::terminal::Style;
 use crate::time_format::{format_duration, rfc3339};
 use keyferry::clock::Clock;
-use keyferry::config::{Config, DEFAULT_ACCOUNT, Profile};
+use keyferry::config::{Config, DEFAULT_ACCOUNT, Profile, full_key};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
@@ -190,11 +190,8 @@ impl LoginAttempt<'_> {
 
     /// Returns the key of a setting of this account, for [`Config::set`].
     fn own_key(&self, key: &str) -> String {
-        if self.account == DEFAULT_ACCOUNT {
-            key.to_owned()
-        } else {
-            format!("profile.{}.{key}", self.account)
-        }
+        let profile = Some(self.account.as_str()).filter(|name| *name != DEFAULT_ACCOUNT);
+        full_key(profile, key)
     }
 
     /// Saves secrets that the service has just accepted, and the e-mail address. A new profile gets

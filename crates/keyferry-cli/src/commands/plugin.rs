@@ -18,7 +18,6 @@ use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::config::{DeclaredKind, Profile};
-use keyferry::error::Result;
 use keyferry::plugin::{self, Instance, Plugins};
 use keyferry::sys::io_cause::{self, Subject};
 use keyferry::sys::process::{Limits, RunOutcome, run as run_program, this_program};
@@ -90,7 +89,10 @@ fn list(
     context: &CliContext,
     streams: &mut Streams<'_>,
 ) -> u8 {
-    let (plugins, profile) = match open_plugins(account, context) {
+    let (plugins, profile) = match context
+        .load_config()
+        .and_then(|config| context.load_plugins(config, account))
+    {
         Ok(found) => found,
         Err(error) => return streams.fail_with(&error),
     };
@@ -108,14 +110,6 @@ fn list(
     } else {
         exit_code
     }
-}
-
-fn open_plugins(account: Option<&str>, context: &CliContext) -> Result<(Plugins, Profile)> {
-    let mut config = context.load_config()?;
-    account.map_or(Ok(()), |account| config.select_account(account))?;
-    let plugins = Plugins::load(&mut config)?;
-    let profile = config.profile(config.selected_account())?;
-    Ok((plugins, profile))
 }
 
 fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {

@@ -112,7 +112,7 @@ fn reject(
         link_password: options.link_password.read()?,
         ..Request::new(resource.as_str())
     };
-    let session = context.open_configured_session(options.profile.as_deref())?;
+    let session = context.open_session(config, options.profile.as_deref())?;
     if let Some(token) = session.present(&request)? {
         return reject_stored(&session, &profile, &resource, token, options.generation);
     }
@@ -171,10 +171,9 @@ fn reject_key(session: &Session, request: &Request) -> Result<Outcome> {
     session.reject_for(&request.resource, &token)?;
     let next = match session.token_for(request) {
         Ok(_) => "the next request gets the key again; keyferry withholds it longer if it is rejected again".into(),
-        Err(error) => match error.retry_after_ms.filter(|ms| *ms > 0) {
-            Some(ms) => format!(
-                "for {} s, requests for this URL fail: {}",
-                ms.div_ceil(1000),
+        Err(error) => match error.retry_after_s() {
+            Some(seconds) => format!(
+                "for {seconds} s, requests for this URL fail: {}",
                 error.message()
             ),
             None => format!("requests for this URL fail: {}", error.message()),

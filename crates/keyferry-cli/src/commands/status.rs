@@ -2,11 +2,15 @@
 //!
 //! It doesn't use the network.
 
+use std::rc::Rc;
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::context::CliContext;
-use crate::credentials::{SERVICE_SETTINGS, StoredToken, configured_settings, stored_tokens};
+use crate::credentials::{
+    LOGINS, SERVICE_SETTINGS, StoredToken, configured_settings, stored_tokens,
+};
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
@@ -15,7 +19,7 @@ use keyferry::config::{Config, DEFAULT_ACCOUNT};
 use keyferry::error::{ErrorKind, Result};
 use keyferry::model::token::TokenKind;
 use keyferry::session::Session;
-use keyferry::session::inspect::{NextStep, Sources};
+use keyferry::session::inspect::Sources;
 
 /// The options of `keyferry status`.
 #[derive(Args)]
@@ -49,7 +53,7 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
     }
     let mut table = Table::new(&["service", "profile", "user", "state"]);
     for row in login_rows(&tokens, &services) {
-        let Login {
+        let LoginRow {
             service,
             account,
             user,
@@ -67,8 +71,8 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
     streams.finish_write(written)
 }
 
-/// Who is logged in to a service.
-struct Login {
+/// A row of the table: the user who is logged in to a service, and the state of the login.
+struct LoginRow {
     service: String,
     account: String,
     user: Option<String>,
@@ -77,7 +81,7 @@ struct Login {
 }
 
 /// Returns a row for each service of each account, then rows for the logins of other services.
-fn login_rows(tokens: &[StoredToken], services: &[ServiceRow]) -> Vec<Login> {
+fn login_rows(tokens: &[StoredToken], services: &[ServiceRow]) -> Vec<LoginRow> {
     let is_login =
         |token: &&StoredToken| matches!(token.info.kind, TokenKind::User | TokenKind::Bearer);
     let is_of = |token: &StoredToken, row: &ServiceRow| {
@@ -93,7 +97,7 @@ fn login_rows(tokens: &[StoredToken], services: &[ServiceRow]) -> Vec<Login> {
         .filter(|token| !services.iter().any(|row| is_of(token, row)))
         .map(|token| {
             let (state, style) = token_state(token, "");
-            Login {
+            LoginRow {
                 service: token.info.service.clone(),
                 account: token.info.account.clone().unwrap_or_default(),
                 user: token.info.user.clone(),
@@ -125,8 +129,8 @@ struct ServiceRow {
     configured: Vec<&'static str>,
     /// Their sources.
     sources: Vec<String>,
-    /// Says why the next login would fail, if that is known.
-    failure: Option<&'static str>,
+    /// The session of the account.
+    session: Rc<Session>,
 }
 
 impl ServiceRow {
@@ -137,13 +141,13 @@ impl ServiceRow {
             base,
             configured,
             sources: _,
-            failure: _,
+            session: _,
         } = self;
         json!({ "service": service, "account": account, "base": base, "configured": configured })
     }
 
     /// Says who is logged in, given the stored token of the login.
-    fn login(&self, token: Option<&StoredToken>) -> Login {
+    fn login(&self, token: Option<&StoredToken>) -> LoginRow {
         let key = ["masv.api_key", "fileverbs.secret_key"]
             .into_iter()
             .find(|key| self.configured.contains(key) && !self.has_login());
@@ -158,14 +162,14 @@ impl ServiceRow {
             (None, None) if self.has_login() => {
                 let used = self.configured.iter().filter_map(|key| self.source(key));
                 let used = used.collect::<Vec<_>>().join(" and ");
-                match self.failure {
+                match login_failure(&self.session, &self.service) {
                     Some(failure) => (format!("{failure}; run `keyferry doctor`"), Style::Bad),
                     None => (format!("logs in when needed, with {used}"), Style::Plain),
                 }
             }
             (None, None) => (format!("not logged in; {log_in}"), Style::Faint),
         };
-        Login {
+        LoginRow {
             service: self.service.clone(),
             account: self.account.clone(),
             user: token
@@ -197,7 +201,7 @@ fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<ServiceRow>
     for account in config.accounts() {
         let (profile, session) = (
             config.profile(&account)?,
-            context.open_session(config.clone(), Some(&account))?,
+            Rc::new(context.open_session(config.clone(), Some(&account))?),
         );
         let services = session.inspect().services();
         for service_info in services.filter(|service_info| {
@@ -213,7 +217,7 @@ fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<ServiceRow>
                 base: service_info.base.to_string(),
                 sources: sources.collect(),
                 configured,
-                failure: login_failure(&session, service_info.service),
+                session: Rc::clone(&session),
             });
         }
     }
@@ -222,15 +226,8 @@ fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<ServiceRow>
 
 /// Says why the next login to a service would fail, as far as that is known without a request.
 fn login_failure(session: &Session, service: &str) -> Option<&'static str> {
-    let resource = match service {
-        "masv" => "user",
-        "fileverbs" => "fileverbs:bearer",
-        _ => return None,
-    };
-    let explained = session.inspect().explain(resource, Sources::Quick).ok()?;
-    let Some(NextStep::Fail { error, .. }) = explained.fetch else {
-        return None;
-    };
+    let login = LOGINS.iter().find(|login| login.service == service)?;
+    let (error, _) = login.failure(session, Sources::Quick)?;
     Some(match error.kind {
         ErrorKind::BadCredentials => "the last login was refused",
         ErrorKind::Throttled | ErrorKind::Unavailable => "the service asked for a pause",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::context::CliContext;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::io_cause::{self, Subject};
-use keyferry::sys::owner::{Owner, own_dir_remedy};
+use keyferry::sys::owner::{Owner, belongs_to, own_dir_remedy};
 use keyferry::sys::process::this_program;
 use keyferry::sys::trusted_dir::{self, Fault};
 
@@ -87,12 +87,11 @@ pub(super) fn home_path(context: &CliContext, name: &str) -> Result<PathBuf> {
         .filter(|home| home.is_absolute())
         .ok_or_else(|| failure("cannot find the home directory; set HOME"))?;
     if let Err(Fault::OtherOwner(path, id)) = trusted_dir::find(&home) {
-        let owner = Owner::of(id);
         return Err(failure(format!(
-            "cannot change files in {}: it belongs to {} (uid {id}); {}",
+            "cannot change files in {}: it {}; {}",
             path.display(),
-            owner.name(),
-            own_dir_remedy(owner)
+            belongs_to(id),
+            own_dir_remedy(Owner::of(id))
         )));
     }
     Ok(home.join(name))
