@@ -217,6 +217,11 @@ pub trait Service: Send + Sync {
         ))
     }
 
+    /// Returns the name of the header of all tokens of a kind, if it is known before a token is.
+    fn header_name(&self, _resource_kind: ResourceKind) -> Option<&'static str> {
+        None
+    }
+
     /// Returns whether code outside keyferry, such as a plugin, provides the tokens. The engine
     /// then acquires a token in a separate thread with a time limit, even if the token is a
     /// configured secret.

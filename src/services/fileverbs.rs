@@ -19,6 +19,8 @@ use crate::services::response;
 use crate::text::is_visible_ascii;
 
 const NAME: &str = "FileVerbs";
+const KEY_HEADER: &str = "SecretKey";
+const BEARER_HEADER: &str = "Authorization";
 const API_PREFIX: &str = "/api/v1/";
 const TOKEN_PATH: &str = "accounts/access-token";
 const TOKEN_ROUTE: &str = "POST /api/v1/accounts/access-token";
@@ -167,7 +169,7 @@ impl FileVerbs {
             reason = "the header's value is sent to the service"
         )]
         let header = Secret::new(format!("Bearer {}", token.expose()));
-        let mut new_token = NewToken::new(TokenKind::Bearer, "Authorization", header, expiry);
+        let mut new_token = NewToken::new(TokenKind::Bearer, BEARER_HEADER, header, expiry);
         new_token.details = details(&document);
         let renewal = self
             .refresh_cookie_value(response)
@@ -260,6 +262,14 @@ impl Service for FileVerbs {
         &[API_PREFIX]
     }
 
+    fn header_name(&self, resource_kind: ResourceKind) -> Option<&'static str> {
+        match resource_kind {
+            ResourceKind::Key => Some(KEY_HEADER),
+            ResourceKind::Bearer => Some(BEARER_HEADER),
+            _ => None,
+        }
+    }
+
     fn owner_settings(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         vec!["fileverbs.secret_key"]
     }
@@ -307,7 +317,7 @@ impl Service for FileVerbs {
                 })?;
                 Ok(Acquired::only(
                     spec,
-                    NewToken::new(TokenKind::Key, "SecretKey", key, None),
+                    NewToken::new(TokenKind::Key, KEY_HEADER, key, None),
                 ))
             }
             ResourceKind::Bearer => self.acquire_bearer(spec, context),

@@ -201,6 +201,15 @@ impl<'a> Inspect<'a> {
         })
     }
 
+    /// Returns the name of the header of all tokens of a kind, if it is known before a token is.
+    pub fn header_name(&self, service: &str, kind: ResourceKind) -> Option<&'static str> {
+        let services = &self.broker.state.accounts.account(self.account).services;
+        let bound = services
+            .iter()
+            .find(|bound| bound.service.name() == service)?;
+        bound.service.header_name(kind)
+    }
+
     /// Returns the plugins that the account cannot use, and why.
     pub fn plugin_faults(&self) -> &'a [UnusablePlugin] {
         &self.broker.state.accounts.account(self.account).faults

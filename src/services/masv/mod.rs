@@ -30,7 +30,8 @@ use crate::ports::service::{
 };
 use crate::secret::Secret;
 use crate::services::response;
-use api::{PACKAGE_HEADER, TEAMS_PATH, TRANSFER_HEADER, check_id};
+use api::{PACKAGE_HEADER, TEAMS_PATH, TRANSFER_HEADER, USER_HEADER, check_id};
+use user::API_KEY_HEADER;
 
 impl Service for Masv {
     fn name(&self) -> &str {
@@ -47,6 +48,16 @@ impl Service for Masv {
 
     fn prefixes(&self) -> &[&str] {
         &["/v1/", "/v1.1/"]
+    }
+
+    fn header_name(&self, resource_kind: ResourceKind) -> Option<&'static str> {
+        match resource_kind {
+            ResourceKind::Key => Some(API_KEY_HEADER),
+            ResourceKind::User => Some(USER_HEADER),
+            ResourceKind::Package | ResourceKind::Link => Some(PACKAGE_HEADER),
+            ResourceKind::Transfer => Some(TRANSFER_HEADER),
+            ResourceKind::Bearer | ResourceKind::Session => None,
+        }
     }
 
     fn owner_settings(&self, resource_kind: ResourceKind, access: Access) -> Vec<&str> {

@@ -13,7 +13,7 @@ use crate::ports::service::Context;
 use crate::secret::Secret;
 use crate::services::response;
 
-const API_KEY_HEADER: &str = "X-API-KEY";
+pub(super) const API_KEY_HEADER: &str = "X-API-KEY";
 
 /// Returns a token that contains the configured API key.
 pub(super) fn api_key_token(context: &dyn Context) -> Result<NewToken> {

@@ -16,6 +16,7 @@ use keyferry::clock::Clock;
 use keyferry::error::{Error, ErrorKind};
 use keyferry::ffi::json;
 use keyferry::model::key::ResourceKind;
+use keyferry::session::Session;
 use keyferry::session::inspect::{
     Explanation, NextStep, Origin, SettingSource, Sources, TokenInfo,
 };
@@ -41,12 +42,13 @@ pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams
     let resource = read_resource(&options.resource, streams.stdin);
     let explained = resource.and_then(|resource| {
         let session = context.open_configured_session(options.profile.as_deref())?;
-        with_progress(streams, "keyferry: reading the secrets", || {
+        let explanation = with_progress(streams, "keyferry: reading the secrets", || {
             session.inspect().explain(&resource, Sources::All)
-        })
+        })?;
+        Ok((session, explanation))
     });
-    let explanation = match explained {
-        Ok(explanation) => explanation,
+    let (session, explanation) = match explained {
+        Ok(explained) => explained,
         Err(error) => return streams.fail_with(&error),
     };
     let document = json::explanation(&explanation);
@@ -55,7 +57,7 @@ pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams
         return streams.finish_write(written);
     }
     let mut table = Table::new(&["property", "value"]);
-    for (name, value) in rows(&explanation) {
+    for (name, value) in rows(&session, &explanation) {
         table.add_row([
             (Style::Faint, name.into()),
             plain_cell(context.shorten_home(&value)),
@@ -74,7 +76,7 @@ pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams
 }
 
 /// Returns the rows for people.
-fn rows(explanation: &Explanation) -> Vec<(&'static str, String)> {
+fn rows(session: &Session, explanation: &Explanation) -> Vec<(&'static str, String)> {
     let now_s = Clock::system().now_us().div_euclid(1_000_000);
     let token = explanation.token.as_ref();
     let rows = [
@@ -83,7 +85,7 @@ fn rows(explanation: &Explanation) -> Vec<(&'static str, String)> {
             Some(format!("{} at {}", explanation.service, explanation.base)),
         ),
         ("profile", Some(explanation.account.clone())),
-        ("header", header_names(explanation)),
+        ("header", header_names(session, explanation)),
         ("from", Some(origin(explanation))),
         ("user", token.and_then(|token| token.user.clone())),
         ("lasts", lifetime(explanation, now_s)),
@@ -95,22 +97,15 @@ fn rows(explanation: &Explanation) -> Vec<(&'static str, String)> {
 }
 
 /// Returns the names of the headers, if they are known before the token is.
-fn header_names(explanation: &Explanation) -> Option<String> {
+fn header_names(session: &Session, explanation: &Explanation) -> Option<String> {
     if let Some(token) = &explanation.token {
         return Some(token.header_names.join(", "));
     }
     if let Some(NextStep::UseSecret(header)) = &explanation.fetch {
         return Some(header.clone());
     }
-    let name = match (explanation.service.as_str(), explanation.resource_kind) {
-        ("masv", ResourceKind::User) => "X-User-Token",
-        ("masv", ResourceKind::Package | ResourceKind::Link) => "X-Package-Token",
-        ("masv", ResourceKind::Transfer) => "X-Transfer-Token",
-        ("masv", ResourceKind::Key) => "X-API-KEY",
-        ("fileverbs", ResourceKind::Bearer) => "Authorization",
-        ("fileverbs", ResourceKind::Key) => "SecretKey",
-        _ => return None,
-    };
+    let kind = explanation.resource_kind;
+    let name = session.inspect().header_name(&explanation.service, kind)?;
     Some(name.to_owned())
 }
 
