@@ -236,7 +236,7 @@ fn a_server_that_resets_midway_ends_nobody() {
             };
             let fails = |_| {
                 transport
-                    .exchange(&request, Instant::now() + Duration::from_secs(20))
+                    .exchange(0, &request, Instant::now() + Duration::from_secs(20))
                     .is_err()
             };
             let all_fail = (0..20).all(fails);

@@ -72,7 +72,7 @@ fn send_within(
     request: &Request,
     time: Duration,
 ) -> Result<Response, Failure> {
-    transport.exchange(request, Instant::now() + time)
+    transport.exchange(0, request, Instant::now() + time)
 }
 
 fn send(request: &Request) -> Result<Response, Failure> {
@@ -506,7 +506,7 @@ fn close_during_exchange(
     let request = request(&format!("http://127.0.0.1:{port}/"));
     let deadline = Instant::now() + Duration::from_secs(60);
     thread::scope(|scope| {
-        let finishing = scope.spawn(|| transport.exchange_to_end(&request, deadline));
+        let finishing = scope.spawn(|| transport.exchange_to_end(0, &request, deadline));
         arrival.recv().unwrap();
         let start = Instant::now();
         transport.close(start + limit);
@@ -552,7 +552,7 @@ fn closing_ends_an_exchange_that_uses_up_a_secret_before_it_is_sent() {
     let start = Instant::now();
     let far = start + Duration::from_secs(60);
     thread::scope(|scope| {
-        let connecting = scope.spawn(|| transport.exchange_to_end(&request, far));
+        let connecting = scope.spawn(|| transport.exchange_to_end(0, &request, far));
         arrival.recv().unwrap();
         transport.close(far);
         let failure = connecting.join().unwrap().err().unwrap();

@@ -72,17 +72,17 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
     let transport = Transport::new(Options::default());
     assert_eq!((threads(), descriptors()), (0, before));
     assert_eq!(
-        transport.exchange(&request, deadline()).unwrap().status,
+        transport.exchange(0, &request, deadline()).unwrap().status,
         204
     );
     assert_eq!(threads(), 1);
 
     thread::scope(|scope| {
-        let hung = scope.spawn(|| transport.exchange(&request, deadline()));
+        let hung = scope.spawn(|| transport.exchange(0, &request, deadline()));
         arrival.recv().unwrap();
         for _ in 0..20 {
             assert!(child_ends_well(|| {
-                let failure = transport.exchange(&request, deadline()).err();
+                let failure = transport.exchange(0, &request, deadline()).err();
                 transport.close(Instant::now());
                 // A copy of the handle, dropped as the child's own exit would.
                 // SAFETY: the original is not used again in this process.
@@ -92,7 +92,7 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
             }));
             assert!(child_ends_well(|| {
                 let own = Transport::new(Options::default());
-                own.exchange(&request, deadline())
+                own.exchange(0, &request, deadline())
                     .is_ok_and(|answer| answer.status == 204)
             }));
         }

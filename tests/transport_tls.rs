@@ -76,6 +76,7 @@ fn send(port: u16, ca_file: Option<PathBuf>) -> Result<Response, Failure> {
         ..Options::default()
     });
     transport.exchange(
+        0,
         &Request::get(url).header("X-User-Token", "canary".into()),
         Instant::now() + Duration::from_secs(20),
     )

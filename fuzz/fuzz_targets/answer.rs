@@ -12,25 +12,42 @@ use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::engine::broker::Broker;
 use keyferry::engine::state::EngineParts;
-use keyferry::ports::http::{Failure, Http, Request as HttpRequest, Response};
+use keyferry::ports::http::{Failure, Http, Reader, Request as HttpRequest, Response};
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry::stores::memory::MemoryStore;
 use libfuzzer_sys::fuzz_target;
+use url::Url;
 
 /// Returns the same response to every request.
 struct FixedResponse(Response);
 
 impl Http for FixedResponse {
-    fn exchange(&self, _request: &HttpRequest, _deadline: Instant) -> Result<Response, Failure> {
+    fn exchange(&self, _account: usize, _request: &HttpRequest, _deadline: Instant) -> Result<Response, Failure> {
         Ok(self.0.clone())
     }
 
-    fn exchange_to_end(&self, request: &HttpRequest, deadline: Instant) -> Result<Response, Failure> {
-        self.exchange(request, deadline)
+    fn exchange_to_end(&self, _account: usize, _request: &HttpRequest, _deadline: Instant) -> Result<Response, Failure> {
+        Ok(self.0.clone())
     }
 
+    fn reader(&self, _account: usize) -> Box<dyn Reader + '_> {
+        Box::new(FixedResponse(self.0.clone()))
+    }
+
+    fn close_idle(&self) {}
+
     fn close(&self, _deadline: Instant) {}
+}
+
+impl Reader for FixedResponse {
+    fn open(&mut self, _url: &Url) {}
+
+    fn read(&mut self, _request: &HttpRequest, _deadline: Instant) -> Result<Response, Failure> {
+        Ok(self.0.clone())
+    }
+
+    fn keep(&mut self) {}
 }
 
 const QUESTIONS: [&str; 5] = ["user", "packages/P", "links/L?secret=S", "packages/P/transfers/T", "fileverbs:bearer"];

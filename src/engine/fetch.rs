@@ -113,6 +113,7 @@ impl<'a> Fetch<'a> {
             key: Some(key),
             flight: Some(&flight),
             newer: Some(&newer),
+            reader: RefCell::new(self.state.http.reader(self.acquisition.account)),
             deadline: None,
             caller_timeout: self.acquisition.caller_timeout,
         };

@@ -73,6 +73,7 @@ pub fn forecast(state: &EngineState, acquisition: &Acquisition, sources: Sources
             key: Some(&acquisition.key),
             flight: None,
             newer: None,
+            reader: RefCell::new(state.http.reader(acquisition.account)),
             deadline: Some(Instant::now() + state.timeout),
             caller_timeout: None,
         },

@@ -71,6 +71,7 @@ pub fn forbids(
 /// [`ErrorKind::Store`] if the store cannot be read or written.
 pub fn reject(state: &EngineState, token: &Token, asker: Asker<'_>) -> Result<()> {
     state.stats.rejected.fetch_add(1, Ordering::Relaxed);
+    state.http.close_idle();
     let meta = token.meta();
     let Some(bound) = state.accounts.at_scope(meta.scope) else {
         return Ok(());

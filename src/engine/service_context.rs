@@ -19,7 +19,7 @@ use crate::log::{self, Level};
 use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
 use crate::model::timestamp;
 use crate::model::token::Token;
-use crate::ports::http::{Failure, Method, Request, Response};
+use crate::ports::http::{Failure, Method, Reader, Request, Response};
 use crate::ports::service::{Context, FoundToken};
 use crate::ports::store::RecordLock;
 use crate::secret::Secret;
@@ -89,6 +89,8 @@ pub struct ServiceContext<'a> {
     pub flight: Option<&'a LockedFlight<'a>>,
     /// Returns the token of `key`, if another flight has cached it since this flight began.
     pub newer: Option<&'a dyn Fn() -> Option<Token>>,
+    /// Sends the reads.
+    pub reader: RefCell<Box<dyn Reader + 'a>>,
     /// The deadline for all exchanges, if the caller runs them on its own thread. `None` in a
     /// flight, because its callers have deadlines of their own.
     pub deadline: Option<Instant>,
@@ -247,6 +249,20 @@ impl ServiceContext<'_> {
         self.state.now_us(self.bound())
     }
 
+    /// Returns whether the flight is sending a renewal secret.
+    fn is_renewal(&self) -> bool {
+        self.flight
+            .is_some_and(|flight| flight.renewal.borrow().is_some())
+    }
+
+    /// Returns whether a request uses up nothing, so that it may share a connection with other
+    /// reads, and may be sent again if its response is lost.
+    ///
+    /// The GET of a plugin may be a login, for all that keyferry knows.
+    fn is_read(&self, request: &Request) -> bool {
+        request.method == Method::Get && !self.bound().service.is_foreign() && !self.is_renewal()
+    }
+
     /// Makes one exchange. Redirects, 429, and 5xx except 501 become errors.
     fn exchange(&self, request: &Request) -> Result<Response, Failure> {
         let state = self.state;
@@ -255,11 +271,12 @@ impl ServiceContext<'_> {
         let began = Instant::now();
         let deadline = began + state.timeout;
         let deadline = self.deadline.map_or(deadline, |at| at.min(deadline));
-        let is_renewal = |flight: &LockedFlight<'_>| flight.renewal.borrow().is_some();
-        let outcome = if self.flight.is_some_and(is_renewal) {
-            state.http.exchange_to_end(request, deadline)
+        let outcome = if self.is_renewal() {
+            state.http.exchange_to_end(self.account, request, deadline)
+        } else if self.is_read(request) {
+            self.reader.borrow_mut().read(request, deadline)
         } else {
-            state.http.exchange(request, deadline)
+            state.http.exchange(self.account, request, deadline)
         };
         let may_be_used = match &outcome {
             Ok(response) => response.status != 429,
@@ -355,7 +372,7 @@ impl ServiceContext<'_> {
 impl ServiceContext<'_> {
     /// Sends a read. A GET is retried at most 2 times.
     fn read(&self, request: &Request) -> Result<Response> {
-        let repeats = if request.method == Method::Get {
+        let repeats = if request.method == Method::Get && !self.is_renewal() {
             REPEATS
         } else {
             0
@@ -444,6 +461,12 @@ impl Context for ServiceContext<'_> {
 
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
         let key = self.bound().key(resource_kind, id, access);
+        if resource_kind == ResourceKind::User
+            && let Ok(url) = self.bound().service.base().join("/")
+        {
+            // The service reads with this token next. Connect while a login runs.
+            self.reader.borrow_mut().open(&url);
+        }
         self.while_blocked(Some(Blocked::OnToken(key.clone())), || {
             self.prerequisites.token(
                 self.account,
@@ -513,7 +536,7 @@ impl Context for ServiceContext<'_> {
         }
         self.check_lock()?;
         self.state.stats.logins.fetch_add(1, Ordering::Relaxed);
-        let is_read = request.method == Method::Get;
+        let is_read = self.is_read(request);
         let outcome = if is_read {
             self.read(request)
         } else {
@@ -541,6 +564,10 @@ impl Context for ServiceContext<'_> {
             self.note_refusal_key(fingerprint);
         }
         outcome
+    }
+
+    fn keep_connection(&self) {
+        self.reader.borrow_mut().keep();
     }
 
     fn record_refusal(&self, secrets: &[&Secret], error: &Error) {
@@ -599,6 +626,7 @@ impl PluginSecrets for ServiceContext<'_> {
             used: RefCell::default(),
             key: None,
             newer: None,
+            reader: RefCell::new(self.state.http.reader(self.account)),
             ..*self
         };
         context.bound().service.secret(what, &context)

@@ -16,8 +16,8 @@
 //! - set [`Failure::sent`] correctly: true if the peer may have received any of the request;
 //! - put no URL, header, body or library message into an error.
 //!
-//! An implementation SHOULD start no thread before its first exchange, and close each connection
-//! after its exchange.
+//! An implementation SHOULD start no thread before its first exchange, and close idle connections
+//! after a few seconds.
 
 use std::time::Instant;
 
@@ -120,21 +120,61 @@ pub struct Failure {
 }
 
 /// An HTTP client.
+///
+/// Each request is made for an account, which is named by its number. Accounts share no connections.
 pub trait Http: Send + Sync {
-    /// Sends a request and returns its response, at the latest by the deadline.
+    /// Sends a request on a new connection, and closes the connection after the response. Returns the
+    /// response, at the latest by the deadline. Sends the request at most once.
     ///
     /// # Errors
     /// A [`Failure`] if there is no complete response.
-    fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure>;
+    fn exchange(
+        &self,
+        account: usize,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Response, Failure>;
 
     /// Does what [`Http::exchange`] does, for a request with a secret that the service may use up. If
     /// the peer may have received any of the request, the exchange goes on after [`Http::close`].
     ///
     /// # Errors
     /// Returns the errors of [`Http::exchange`].
-    fn exchange_to_end(&self, request: &Request, deadline: Instant) -> Result<Response, Failure>;
+    fn exchange_to_end(
+        &self,
+        account: usize,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Response, Failure>;
+
+    /// Returns a reader for reads of an account.
+    fn reader(&self, account: usize) -> Box<dyn Reader + '_>;
+
+    /// Closes the idle connections, and keeps no connection that is in use now. Then no buffer of a
+    /// connection contains a token.
+    fn close_idle(&self);
 
     /// Ends all exchanges and rejects new ones. An exchange that goes on ends at the latest at the
     /// deadline. Does not wait for it. The session calls this when it closes.
     fn close(&self, deadline: Instant);
+}
+
+/// Sends reads one after the other, on a connection that stays open between them. Dropping the reader
+/// closes the connection.
+pub trait Reader {
+    /// Begins to open a connection for reads of a URL, if the reader has none. Returns at once.
+    fn open(&mut self, url: &Url);
+
+    /// Sends a read and returns its response, at the latest by the deadline. If a connection was open
+    /// already and the read fails, sends the read again, at once and on a new connection. Afterwards
+    /// the reader has a connection if the response was complete and its status is below 400.
+    ///
+    /// # Errors
+    /// A [`Failure`] if there is no complete response.
+    fn read(&mut self, request: &Request, deadline: Instant) -> Result<Response, Failure>;
+
+    /// Gives the connection to other readers of the account. Call it only if the last response is the
+    /// response to the last request beyond doubt, for example because it contains the ID that was
+    /// asked for.
+    fn keep(&mut self);
 }

@@ -323,6 +323,11 @@ pub trait Context {
     /// [`ErrorKind::Unavailable`] for 5xx; [`ErrorKind::Redirected`] for a redirect.
     fn send(&self, request: &Request) -> Result<Response>;
 
+    /// Says that the response of the last [`Context::send`] is beyond doubt the response to its
+    /// request, for example because it contains the ID that was asked for. The reads of other
+    /// flights may then use the same connection. Without this call, it is closed.
+    fn keep_connection(&self) {}
+
     /// Sends a request that must not be retried because it uses up a secret, such as a refresh with
     /// a rotating renewal secret.
     ///

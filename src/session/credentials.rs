@@ -109,6 +109,7 @@ impl Session {
     pub fn forget_service(&self, service: Option<&str>) -> Result<usize> {
         let _budget = WaitBudget::begin(None);
         let state = &self.broker.state;
+        state.http.close_idle();
         let account = self.inspect().account_name();
         let is_meant = |scope: &Scope| {
             scope.account == account && service.is_none_or(|name| scope.service == name)

@@ -433,7 +433,11 @@ impl<'a> Inspect<'a> {
         })?;
         let (began, clock) = (Instant::now(), Clock::system());
         let request = HttpRequest::get(url);
-        let outcome = self.broker.state.http.exchange(&request, began + limit);
+        let outcome = self
+            .broker
+            .state
+            .http
+            .exchange(self.account, &request, began + limit);
         log_exchange(service, &request, Some(request.url.path()), &outcome, began);
         let response = outcome.map_err(|failure| failure.error)?;
         let now_s = clock.now_us().div_euclid(1_000_000);

@@ -524,6 +524,7 @@ impl Session {
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
         let state = &self.broker.state;
         let _budget = WaitBudget::begin(None);
+        state.http.close_idle();
         let Some(resource) = resource else {
             state.cache.clear();
             state.aliases.write().clear();
@@ -663,9 +664,9 @@ fn log_in(broker: &Arc<Broker>, account: usize, request: &Request) -> Result<Tok
         "masv",
     )?;
     let timeout = request.timeout.unwrap_or(state.timeout);
+    let key = bound.key(ResourceKind::User, "", Access::Full);
     let context = service_context(broker, account, number, true, timeout);
     let (email, password) = given_or_set(&context, email, password)?;
-    let key = bound.key(ResourceKind::User, "", Access::Full);
     let context = ServiceContext {
         key: Some(&key),
         ..context
@@ -680,7 +681,7 @@ fn log_in(broker: &Arc<Broker>, account: usize, request: &Request) -> Result<Tok
         })?;
     state.backoff.forget(|other| *other == key);
     Persistence::new(state, bound).store_login(
-        Acquisition::new(account, number, key),
+        Acquisition::new(account, number, key.clone()),
         acquired,
         &email,
     )
@@ -703,6 +704,7 @@ fn service_context(
         key: None,
         flight: None,
         newer: None,
+        reader: RefCell::new(broker.state.http.reader(account)),
         deadline: Some(Instant::now() + timeout),
         caller_timeout: None,
     }

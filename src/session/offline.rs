@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use url::Url;
+
 use crate::engine::acquisition::accesses;
 use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
@@ -14,32 +16,58 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::ResourceKind;
 use crate::model::request::Request;
 use crate::model::token::Token;
-use crate::ports::http::{Failure, Http, Request as HttpRequest, Response};
+use crate::ports::http::{Failure, Http, Reader, Request as HttpRequest, Response};
 use crate::ports::store::Record;
 
 /// An HTTP client that fails every request.
 pub(super) struct NoNetwork;
 
 impl Http for NoNetwork {
-    fn exchange(&self, _request: &HttpRequest, _deadline: Instant) -> Result<Response, Failure> {
-        Err(Failure {
-            error: Error::new(
-                ErrorKind::Unreachable,
-                "cannot send a request: this program has no network code; use `keyferry`",
-            ),
-            sent: false,
-        })
+    fn exchange(
+        &self,
+        _account: usize,
+        _request: &HttpRequest,
+        _deadline: Instant,
+    ) -> Result<Response, Failure> {
+        Err(no_network())
     }
 
     fn exchange_to_end(
         &self,
-        request: &HttpRequest,
-        deadline: Instant,
+        _account: usize,
+        _request: &HttpRequest,
+        _deadline: Instant,
     ) -> Result<Response, Failure> {
-        self.exchange(request, deadline)
+        Err(no_network())
     }
 
+    fn reader(&self, _account: usize) -> Box<dyn Reader + '_> {
+        Box::new(NoNetwork)
+    }
+
+    fn close_idle(&self) {}
+
     fn close(&self, _deadline: Instant) {}
+}
+
+impl Reader for NoNetwork {
+    fn open(&mut self, _url: &Url) {}
+
+    fn read(&mut self, _request: &HttpRequest, _deadline: Instant) -> Result<Response, Failure> {
+        Err(no_network())
+    }
+
+    fn keep(&mut self) {}
+}
+
+fn no_network() -> Failure {
+    Failure {
+        error: Error::new(
+            ErrorKind::Unreachable,
+            "cannot send a request: this program has no network code; use `keyferry`",
+        ),
+        sent: false,
+    }
 }
 
 /// Returns the stored token for a request, without contacting a service. Returns `None` if this

@@ -6,6 +6,8 @@
 //! `Cookie`, so it would send `X-User-Token` and the password in the body to the new host. By
 //! default, reqwest also sends requests to `http://localhost` through `HTTP_PROXY`.
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, redirect};
+use rustls::ClientConfig;
 use tower_layer::Layer;
 use tower_service::Service;
 use url::Url;
@@ -28,11 +31,14 @@ use super::tls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::{is_localhost, is_loopback};
 
+/// The error type of reqwest's connectors.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// The time limit for connecting, including the TLS handshake.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The way to reach a service. Each route has its own client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Route {
     /// http to this machine. The client loads no certificates.
     Plain,
@@ -55,11 +61,19 @@ impl Route {
     }
 }
 
-/// The clients of all routes. Each is built on its first use. If building fails, the next use
+/// The clients of all accounts. Each is built on its first use. If building fails, the next use
 /// retries it.
+///
+/// An account never uses another account's connections or TLS sessions, so the service cannot tell
+/// that they belong to the same machine user.
 pub(super) struct Clients<'a> {
     options: &'a Options,
-    clients: [Option<RouteClient>; 3],
+    /// The configuration that all accounts share, without TLS sessions.
+    tls: Option<ClientConfig>,
+    /// The configuration of each account, with its TLS sessions.
+    account_tls: HashMap<usize, ClientConfig>,
+    /// The clients that open a new connection for each request.
+    single_use: HashMap<(usize, Route), RouteClient>,
 }
 
 /// The client of a route.
@@ -74,28 +88,57 @@ impl<'a> Clients<'a> {
     pub(super) fn new(options: &'a Options) -> Self {
         Self {
             options,
-            clients: [None, None, None],
+            tls: None,
+            account_tls: HashMap::new(),
+            single_use: HashMap::new(),
         }
     }
 
-    /// Returns the client of a route.
-    pub(super) fn get(&mut self, route: Route) -> Result<RouteClient> {
-        let slot = &mut self.clients[route as usize];
-        if let Some(client) = slot {
+    /// Returns the client of a route that opens a new connection for each request, and closes it
+    /// after the response.
+    pub(super) fn single_use(&mut self, account: usize, route: Route) -> Result<RouteClient> {
+        if let Some(client) = self.single_use.get(&(account, route)) {
             return Ok(client.clone());
         }
-        let client = build_client(route, self.options)?;
-        *slot = Some(client.clone());
+        let client = self.build(account, route, 0)?;
+        self.single_use.insert((account, route), client.clone());
         Ok(client)
+    }
+
+    /// Returns a new client of a route that keeps its connection open after a response. It has at most
+    /// one connection. Dropping the client closes the connection.
+    pub(super) fn kept(&mut self, account: usize, route: Route) -> Result<RouteClient> {
+        self.build(account, route, 1)
+    }
+
+    fn build(&mut self, account: usize, route: Route, max_idle: usize) -> Result<RouteClient> {
+        let tls = match route {
+            Route::Plain => tls::config_without_roots()?,
+            Route::Local | Route::Cloud => self.account_tls(account)?,
+        };
+        build_client(route, self.options, tls, max_idle)
+    }
+
+    fn account_tls(&mut self, account: usize) -> Result<ClientConfig> {
+        if let Some(config) = self.account_tls.get(&account) {
+            return Ok(config.clone());
+        }
+        let shared = match &self.tls {
+            Some(config) => config,
+            None => self.tls.insert(tls::config_with_roots(self.options)?),
+        };
+        let config = tls::with_own_sessions(shared.clone());
+        self.account_tls.insert(account, config.clone());
+        Ok(config)
     }
 }
 
-fn build_client(route: Route, options: &Options) -> Result<RouteClient> {
-    let tls = if route == Route::Plain {
-        tls::config_without_roots()?
-    } else {
-        tls::config_with_roots(options)?
-    };
+fn build_client(
+    route: Route,
+    options: &Options,
+    tls: ClientConfig,
+    max_idle: usize,
+) -> Result<RouteClient> {
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(route != Route::Plain)
@@ -103,11 +146,12 @@ fn build_client(route: Route, options: &Options) -> Result<RouteClient> {
         .retry(reqwest::retry::never())
         .referer(false)
         .http1_only()
-        .pool_max_idle_per_host(0)
+        .pool_max_idle_per_host(max_idle)
+        .pool_idle_timeout(None)
         .connect_timeout(CONNECT_TIMEOUT)
         .connection_verbose(false)
         .dns_resolver(Resolver { route })
-        .connector_layer(ProgressLayer)
+        .connector_layer(ConnectLayer::default())
         .user_agent(concat!("keyferry/", env!("CARGO_PKG_VERSION")));
     let proxy = match &options.proxy {
         Proxy::System if route == Route::Cloud && !options.ignores_environment => {
@@ -182,40 +226,97 @@ impl Resolve for Resolver {
     }
 }
 
-/// Records in [`PROGRESS`] that the connection is established.
-#[derive(Clone)]
-struct ProgressLayer;
+tokio::task_local! {
+    /// Present if the current task opens a connection ahead of the exchange that will use it.
+    static OPENS_AHEAD: ();
+}
 
-#[derive(Clone)]
-struct ProgressService<S>(S);
+/// Opens a connection, which the client's next exchange uses. Does nothing else with it.
+///
+/// reqwest has no function for this. So this function sends a request, and [`ConnectService`] makes
+/// the request fail as soon as the connection is established. The client sends none of the request.
+pub(super) async fn open_ahead(client: &Client, origin: Url) {
+    let request = client.get(origin).send();
+    // The exchange reports the failure, because it tries to connect again.
+    drop(OPENS_AHEAD.scope((), request).await);
+}
 
-impl<S> Layer<S> for ProgressLayer {
-    type Service = ProgressService<S>;
+/// The error that ends the request of [`open_ahead`].
+#[derive(Debug)]
+struct OpenedAhead;
 
-    fn layer(&self, inner: S) -> ProgressService<S> {
-        ProgressService(inner)
+impl fmt::Display for OpenedAhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is open")
     }
 }
 
-impl<S, R> Service<R> for ProgressService<S>
+impl std::error::Error for OpenedAhead {}
+
+/// The connection that [`open_ahead`] has opened for the next exchange. Its type has no name outside
+/// of reqwest. The lock is held while the connection is being opened.
+type Ahead = Arc<tokio::sync::Mutex<Option<Box<dyn Any + Send>>>>;
+
+/// Records the connection of an exchange in [`PROGRESS`], and holds a connection that is opened
+/// ahead.
+#[derive(Clone, Default)]
+struct ConnectLayer {
+    ahead: Ahead,
+}
+
+#[derive(Clone)]
+struct ConnectService<S> {
+    inner: S,
+    ahead: Ahead,
+}
+
+impl<S> Layer<S> for ConnectLayer {
+    type Service = ConnectService<S>;
+
+    fn layer(&self, inner: S) -> ConnectService<S> {
+        ConnectService {
+            inner,
+            ahead: Arc::clone(&self.ahead),
+        }
+    }
+}
+
+impl<S, R> Service<R> for ConnectService<S>
 where
-    S: Service<R>,
+    S: Service<R, Error = BoxError>,
     S::Future: Send + 'static,
+    S::Response: Send + 'static,
 {
     type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.0.call(request);
+        let connecting = self.inner.call(request);
+        let ahead = Arc::clone(&self.ahead);
         Box::pin(async move {
+            let record = |mark: fn(&Progress)| {
+                // This fails if the current task runs no exchange. There is then no progress to
+                // record.
+                let _ = PROGRESS.try_with(mark);
+            };
+            record(Progress::mark_unconnected);
+            let mut ahead = ahead.lock().await;
+            if OPENS_AHEAD.try_with(|()| ()).is_ok() {
+                *ahead = Some(Box::new(connecting.await?));
+                return Err(OpenedAhead.into());
+            }
+            if let Some(connection) = ahead.take().and_then(|it| it.downcast().ok()) {
+                record(Progress::mark_kept);
+                return Ok(*connection);
+            }
+            drop(ahead);
             let connection = connecting.await?;
-            // This fails if the current task runs no exchange. There is then no progress to record.
-            let _ = PROGRESS.try_with(Progress::mark_connected);
+            record(Progress::mark_connected);
             Ok(connection)
         })
     }

@@ -24,6 +24,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::private_file::{self, Privacy};
 use crate::text;
 
+/// The maximum number of TLS sessions that an account can resume. rustls keeps 8 for each host.
+const MAX_SESSIONS: usize = 64;
+
 const MAX_CA_FILE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The files in which systems keep their trusted certificates. The first that exists is used. The
@@ -94,6 +97,15 @@ pub(super) fn config_with_roots(options: &Options) -> Result<ClientConfig> {
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// Returns the same configuration with TLS sessions of its own. A connection resumes the session of
+/// an earlier one, which saves the check of the certificate. It never sends data before the
+/// handshake ends (0-RTT), because such data can be replayed.
+pub(super) fn with_own_sessions(mut config: ClientConfig) -> ClientConfig {
+    config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+    config.enable_early_data = false;
+    config
 }
 
 /// Returns a verifier that trusts the system's certificates and these, whatever `SSL_CERT_FILE` and

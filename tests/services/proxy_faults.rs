@@ -212,7 +212,7 @@ fn a_proxy_that_does_not_respond_is_named_at_the_deadline() {
         });
         let request = Request::get(Url::parse(SERVICE).unwrap());
         let deadline = Instant::now() + Duration::from_millis(600);
-        let failure = transport.exchange(&request, deadline).err().unwrap();
+        let failure = transport.exchange(0, &request, deadline).err().unwrap();
         assert_eq!(
             (failure.error.kind, failure.error.message(), failure.sent),
             (

@@ -66,7 +66,7 @@ impl Masv {
         if !self.single_lookup_unsupported.load(Ordering::Relaxed) {
             let response =
                 self.get_as_user(&format!("/v1.1/teams/{team}/packages/{}", spec.id), context)?;
-            if let Some(acquired) = parse_single(spec, &response)? {
+            if let Some(acquired) = parse_single(spec, &response, context)? {
                 return Ok(acquired);
             }
             if response.status() == 405 {
@@ -148,6 +148,7 @@ impl Masv {
                 break;
             }
         }
+        context.keep_connection();
         Ok(all)
     }
 
@@ -182,7 +183,11 @@ impl Masv {
 }
 
 /// Parses the response to the lookup by ID. `None` if the package must be looked up in the lists.
-fn parse_single(spec: &TokenSpec<'_>, response: &ApiResponse) -> Result<Option<Acquired>> {
+fn parse_single(
+    spec: &TokenSpec<'_>,
+    response: &ApiResponse,
+    context: &dyn Context,
+) -> Result<Option<Acquired>> {
     let id = response::printable(spec.id);
     match response.status() {
         404 | 405 => Ok(None),
@@ -198,10 +203,18 @@ fn parse_single(spec: &TokenSpec<'_>, response: &ApiResponse) -> Result<Option<A
         }
         _ if response.is_success() => {
             let document = response.document()?;
-            Ok(Some(Acquired::only(
-                spec,
-                new_token(SINGLE_ROUTE, &document)?,
-            )))
+            let new_token = new_token(SINGLE_ROUTE, &document)?;
+            match response::id(&document, "id") {
+                Some(returned) if returned == spec.id => context.keep_connection(),
+                Some(_) => {
+                    let message = format!(
+                        "MASV returned another package than {id}; retry, and check `masv.url` and the proxy"
+                    );
+                    return Err(Error::new(ErrorKind::BadResponse, message));
+                }
+                None => {}
+            }
+            Ok(Some(Acquired::only(spec, new_token)))
         }
         _ => Err(response.unexpected(SINGLE_ROUTE)),
     }

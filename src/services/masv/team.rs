@@ -56,6 +56,7 @@ impl Masv {
                 )
             })?;
             *self.fetched_team.lock() = Some(choose_team(teams, configured, &response)?);
+            context.keep_connection();
             Ok(Vec::new())
         })?;
         let changed = || {

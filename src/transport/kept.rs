@@ -1,0 +1,140 @@
+//! Connections that stay open between reads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use once_cell::sync::OnceCell;
+use url::{Origin, Url};
+
+use super::client::{Clients, Route, RouteClient};
+use crate::error::Result;
+use crate::sys::sync::Mutex;
+
+/// The maximum number of idle connections of an account to an origin.
+const MAX_IDLE: usize = 8;
+/// The longest time that a connection stays idle.
+///
+/// Rationale: its buffers contain the token of its last read. Servers close idle connections too,
+/// most of them later.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(5);
+
+/// The account and the origin that a connection is for. The origin also determines the proxy.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    account: usize,
+    origin: Origin,
+}
+
+impl Place {
+    pub(super) fn new(account: usize, url: &Url) -> Self {
+        Self {
+            account,
+            origin: url.origin(),
+        }
+    }
+}
+
+/// A connection for reads. The last clone closes it when dropped.
+#[derive(Clone)]
+pub(super) struct KeptConnection {
+    pub(super) place: Place,
+    /// The number of times that the pool had been cleared when the connection was created.
+    clearings: u64,
+    /// A client that has only this connection. The transport's thread builds it.
+    client: Arc<OnceCell<RouteClient>>,
+    /// Counts the connections of the pool.
+    _alive: Arc<()>,
+}
+
+impl KeptConnection {
+    /// Returns the connection's client. Builds it if there is none.
+    pub(super) fn client(&self, clients: &mut Clients<'_>, route: Route) -> Result<RouteClient> {
+        let build = || clients.kept(self.place.account, route);
+        self.client.get_or_try_init(build).cloned()
+    }
+
+    /// Returns whether the connection has been used or is being opened.
+    pub(super) fn is_begun(&self) -> bool {
+        self.client.get().is_some()
+    }
+}
+
+/// The idle connections of a transport.
+#[derive(Default)]
+pub(super) struct Pool {
+    idle: Mutex<IdleConnections>,
+    /// Each connection has a clone of this value.
+    alive: Arc<()>,
+}
+
+#[derive(Default)]
+struct IdleConnections {
+    by_place: HashMap<Place, Vec<(KeptConnection, Instant)>>,
+    /// The number of times that the pool was cleared.
+    clearings: u64,
+}
+
+impl Pool {
+    /// Removes an idle connection from the pool, or creates one that is not open yet.
+    pub(super) fn take(&self, place: &Place) -> KeptConnection {
+        let newest = self.idle.lock().by_place.get_mut(place).and_then(Vec::pop);
+        newest.map_or_else(|| self.create(place), |(connection, _)| connection)
+    }
+
+    /// Creates a connection that is not open yet.
+    pub(super) fn create(&self, place: &Place) -> KeptConnection {
+        KeptConnection {
+            place: place.clone(),
+            clearings: self.idle.lock().clearings,
+            client: Arc::default(),
+            _alive: Arc::clone(&self.alive),
+        }
+    }
+
+    /// Adds an idle connection to the pool. Closes it if the pool was cleared since the connection
+    /// was created. If there are already [`MAX_IDLE`], closes the one that was idle longest.
+    pub(super) fn put(&self, connection: KeptConnection) {
+        let mut idle = self.idle.lock();
+        if connection.clearings != idle.clearings {
+            return;
+        }
+        let place = idle.by_place.entry(connection.place.clone()).or_default();
+        let oldest = (place.len() >= MAX_IDLE).then(|| place.remove(0));
+        place.push((connection, Instant::now()));
+        drop(idle);
+        drop(oldest);
+    }
+
+    /// Closes all idle connections. Connections in use are closed when their reader gives them back.
+    pub(super) fn clear(&self) {
+        let mut idle = self.idle.lock();
+        idle.clearings += 1;
+        let closed = std::mem::take(&mut idle.by_place);
+        drop(idle);
+        drop(closed);
+    }
+
+    /// Closes the connections that were idle for too long. Returns when to call this again. `None`
+    /// if there are no connections.
+    pub(super) fn close_expired(&self, now: Instant) -> Option<Instant> {
+        let mut idle = self.idle.lock();
+        let is_expired = |(_, since): &mut (_, Instant)| *since + MAX_IDLE_TIME <= now;
+        let mut expired = Vec::new();
+        idle.by_place.retain(|_, place| {
+            expired.extend(place.extract_if(.., is_expired));
+            !place.is_empty()
+        });
+        let oldest = idle
+            .by_place
+            .values()
+            .flatten()
+            .map(|(_, since)| *since)
+            .min();
+        drop(idle);
+        drop(expired);
+        let has_connections = Arc::strong_count(&self.alive) > 1;
+        let next = oldest.unwrap_or(now) + MAX_IDLE_TIME;
+        has_connections.then_some(next)
+    }
+}
