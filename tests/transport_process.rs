@@ -116,4 +116,38 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
         (0, before + 1),
         "one connection is held by the peer"
     );
+    a_fork_closes_idle_connections();
+}
+
+/// Called by the test above, because the forks of other tests would close its connections.
+fn a_fork_closes_idle_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let request =
+        Request::get(Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap());
+    let transport = Transport::new(Options::default());
+    let (closed, closes) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (closed, mut stream) = (closed.clone(), stream.unwrap());
+            thread::spawn(move || {
+                let mut requests = 0;
+                while stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {
+                    requests += 1;
+                    stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
+                }
+                closed.send(requests).unwrap();
+            });
+        }
+    });
+    for forks in [false, true, false] {
+        if forks {
+            assert!(child_ends_well(|| true));
+        }
+        let mut reader = transport.reader(0);
+        assert_eq!(reader.read(&request, deadline()).unwrap().status, 204);
+        reader.keep();
+    }
+    transport.close_idle();
+    let requests = [closes.recv().unwrap(), closes.recv().unwrap()];
+    assert_eq!(requests, [1, 2], "the requests of each connection");
 }

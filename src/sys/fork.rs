@@ -46,6 +46,16 @@ pub fn watch() {
     WATCHED.store(true, Ordering::Release);
 }
 
+/// Calls `hook` before each fork, on the thread that forks. The hook must not wait for a lock, because
+/// the thread may fork in a signal handler.
+pub fn call_before(hook: extern "C" fn()) {
+    #[cfg(unix)]
+    // SAFETY: the hook is never unloaded, because the library is linked with `-z nodelete`.
+    unsafe {
+        libc::pthread_atfork(Some(hook), None, None);
+    }
+}
+
 /// A value that each process creates for itself. A forked child starts without a value.
 ///
 /// Rationale: a child cannot use the locks, threads and sockets of the parent's value. A lock that

@@ -30,6 +30,11 @@ impl<T> Mutex<T> {
     pub fn lock(&self) -> Guard<'_, T> {
         Guard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
+
+    /// Returns exclusive access if it is available without waiting.
+    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
+        self.0.try_lock().ok().map(|guard| Guard(Some(guard)))
+    }
 }
 
 const GUARD_PRESENT: &str = "the guard is only missing during a wait";

@@ -1,7 +1,8 @@
 //! Connections that stay open between reads.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
@@ -9,7 +10,8 @@ use url::{Origin, Url};
 
 use super::client::{Clients, Route, RouteClient};
 use crate::error::Result;
-use crate::sys::sync::Mutex;
+use crate::sys::fork::{self, PerProcess};
+use crate::sys::sync::{Guard, Mutex};
 
 /// The maximum number of idle connections of an account to an origin.
 const MAX_IDLE: usize = 8;
@@ -60,6 +62,21 @@ impl KeptConnection {
     }
 }
 
+/// The pools of this process. A fork clears them, so that no connection is open in two processes.
+static POOLS: PerProcess<Mutex<Vec<Weak<Pool>>>> = PerProcess::new();
+
+/// Whether [`clear_before_fork`] is called before each fork. A child inherits this.
+static HOOKED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn clear_before_fork() {
+    if let Some(pools) = POOLS.get().and_then(Mutex::try_lock) {
+        pools
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|pool| pool.idle.try_lock().map_or((), Pool::clear_idle));
+    }
+}
+
 /// The idle connections of a transport.
 #[derive(Default)]
 pub(super) struct Pool {
@@ -76,6 +93,18 @@ struct IdleConnections {
 }
 
 impl Pool {
+    /// Creates an empty pool.
+    pub(super) fn new() -> Arc<Self> {
+        let pool = Arc::new(Self::default());
+        if !HOOKED.swap(true, Ordering::Relaxed) {
+            fork::call_before(clear_before_fork);
+        }
+        let mut pools = POOLS.get_or_init(Mutex::default).lock();
+        pools.retain(|other| other.strong_count() > 0);
+        pools.push(Arc::downgrade(&pool));
+        pool
+    }
+
     /// Removes an idle connection from the pool, or creates one that is not open yet.
     pub(super) fn take(&self, place: &Place) -> KeptConnection {
         let newest = self.idle.lock().by_place.get_mut(place).and_then(Vec::pop);
@@ -108,7 +137,10 @@ impl Pool {
 
     /// Closes all idle connections. Connections in use are closed when their reader gives them back.
     pub(super) fn clear(&self) {
-        let mut idle = self.idle.lock();
+        Self::clear_idle(self.idle.lock());
+    }
+
+    fn clear_idle(mut idle: Guard<'_, IdleConnections>) {
         idle.clearings += 1;
         let closed = std::mem::take(&mut idle.by_place);
         drop(idle);

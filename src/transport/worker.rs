@@ -84,7 +84,7 @@ impl Worker {
             .max_blocking_threads(MAX_LOOKUPS)
             .build()
             .map_err(start_error)?;
-        let pool = Arc::new(Pool::default());
+        let pool = Pool::new();
         let idle = Arc::clone(&pool);
         let (messages, inbox) = unbounded_channel();
         let (end, ended) = channel();
