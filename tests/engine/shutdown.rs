@@ -163,11 +163,12 @@ fn cycles() {
         session.token(&package(1 + number % 200)).unwrap();
         session.bearer().unwrap();
         if number.is_multiple_of(10) {
-            sandbox.fault(Fault::new(FaultAction::Close).path("/v1.1/").times(3));
+            sandbox.fault(Fault::new(FaultAction::Close).path("/v1.1/").forever());
             assert_eq!(
                 session.token(&package(201)).map(drop).unwrap_err().status,
                 KEYFERRY_E_NO_RESPONSE
             );
+            sandbox.clear_faults();
         }
     };
     (0..30).for_each(cycle);
