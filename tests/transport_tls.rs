@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use keyferry::ports::http::{Failure, Http, Request, Response};
 use keyferry::transport::{Options, Transport};
 use keyferry_testing::own_process::run_in_own_process_without;
 use keyferry_testing::raw_service::utf_16;
+use keyferry_testing::{child, skip};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
@@ -361,4 +363,77 @@ fn a_variable_that_names_no_certificates_is_named_and_not_the_system() {
         "cannot verify the certificate of localhost:PORT: its issuer is unknown; if you trust the issuer, set `http.ca_file` to its CA certificate",
         &[],
     );
+}
+
+/// The directories of the system's certificates.
+const SYSTEM_DIRS: [&str; 4] = ["/etc/ssl/", "/etc/pki/", "/opt/etc/ssl/", "/usr/local/"];
+
+#[test]
+#[ignore = "the test below runs it in a process of its own"]
+fn two_sessions_with_tls_after_one_without() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let plain = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
+    });
+    let url = Url::parse(&format!("http://{address}/")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let transport = Transport::new(Options::default());
+    let response = transport.exchange(&Request::get(url), deadline);
+    assert_eq!(response.unwrap().status, 204);
+    plain.join().unwrap();
+    // This shows in the trace.
+    std::fs::File::open("/before TLS").unwrap_err();
+    for _ in 0..2 {
+        let (port, seen) = peer(
+            &authority("ours"),
+            &certificate_params("localhost"),
+            &[&TLS13],
+        );
+        let failure = send(port, None).err().unwrap();
+        assert_eq!(failure.error.kind, ErrorKind::Tls);
+        assert_eq!(seen.join().unwrap(), "");
+    }
+}
+
+#[test]
+fn a_process_reads_the_system_s_bundle_once_and_not_before_the_first_tls() {
+    if skip::without_strace() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let log = dir.path().join("strace.log");
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-qq", "-e", "trace=open,openat", "-o"])
+        .arg(&log)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "two_sessions_with_tls_after_one_without"])
+        .args(["--ignored", "--test-threads=1"])
+        .env_remove("SSL_CERT_FILE")
+        .env_remove("SSL_CERT_DIR");
+    let ended = child::run(&mut command, Duration::from_secs(600));
+    assert!(ended.status.success(), "{}", ended.said());
+    let log = std::fs::read_to_string(log).unwrap();
+    let (before, after) = log.split_once("\"/before TLS\"").unwrap();
+    let opened = |log: &str| {
+        let lines = log.lines().filter(|line| !line.contains(" = -1 "));
+        let paths = lines.filter_map(|line| line.split('"').nth(1).map(str::to_owned));
+        paths
+            .filter(|path| SYSTEM_DIRS.iter().any(|dir| path.starts_with(dir)))
+            .filter(|path| !path.ends_with(".so"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(opened(before), [""; 0]);
+    let opened = opened(after);
+    if !opened
+        .iter()
+        .any(|path| std::path::Path::new(path).is_file())
+    {
+        skip::report("this system has no bundle of certificates; install ca-certificates");
+        return;
+    }
+    assert_eq!(opened.len(), 1, "{opened:?}");
 }

@@ -1,7 +1,8 @@
 //! The environment variables that replace the system's certificates: `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR`. They are read only to explain a failure.
+//! `SSL_CERT_DIR`. Their files are read here only to explain a failure.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -16,6 +17,11 @@ struct CertVariable {
     name: &'static str,
     /// Why no certificates can be read from it.
     fault: Option<String>,
+}
+
+/// Returns whether a variable is set. Opens no file.
+pub(super) fn are_set() -> bool {
+    env::var_os("SSL_CERT_FILE").is_some() || directories().is_some()
 }
 
 /// Returns the names of the variables that are set. `None` if none is set.
@@ -47,9 +53,7 @@ fn find() -> Vec<CertVariable> {
         name: "SSL_CERT_FILE",
         fault: fault("SSL_CERT_FILE", [Path::new(&path)], read_file),
     });
-    // An empty list of directories replaces nothing.
-    let dirs = env::var_os("SSL_CERT_DIR").filter(|paths| !paths.is_empty());
-    let dirs = dirs.map(|paths| {
+    let dirs = directories().map(|paths| {
         let paths: Vec<_> = env::split_paths(&paths).collect();
         let paths = paths.iter().map(|path| &**path);
         CertVariable {
@@ -58,6 +62,12 @@ fn find() -> Vec<CertVariable> {
         }
     });
     file.into_iter().chain(dirs).collect()
+}
+
+/// Returns the value of `SSL_CERT_DIR`. `None` if it is empty: an empty list of directories replaces
+/// nothing.
+fn directories() -> Option<OsString> {
+    env::var_os("SSL_CERT_DIR").filter(|paths| !paths.is_empty())
 }
 
 /// Returns the fault of the first path. `None` if one of the paths has certificates.

@@ -24,6 +24,8 @@ mod options;
 mod peer;
 mod progress;
 mod proxy;
+#[cfg(not(target_vendor = "apple"))]
+mod system_roots;
 mod tls;
 mod worker;
 

@@ -16,10 +16,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+#[cfg(target_vendor = "apple")]
 use rustls_platform_verifier::Verifier;
 
 use super::cert_variables;
 use super::options::Options;
+#[cfg(not(target_vendor = "apple"))]
+use super::system_roots;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::private_file::{self, Privacy};
 use crate::text;
@@ -28,21 +31,6 @@ use crate::text;
 const MAX_SESSIONS: usize = 64;
 
 const MAX_CA_FILE_BYTES: usize = 4 * 1024 * 1024;
-
-/// The files in which systems keep their trusted certificates. The first that exists is used. The
-/// list is that of the crate openssl-probe.
-#[cfg(not(target_vendor = "apple"))]
-const SYSTEM_CA_FILES: [&str; 9] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/cacert.pem",
-    "/etc/ssl/cert.pem",
-    "/opt/etc/ssl/certs/ca-certificates.crt",
-    "/usr/local/etc/ssl/cert.pem",
-    "/usr/local/share/certs/ca-root-nss.crt",
-];
 
 fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -74,23 +62,7 @@ pub(super) fn config_with_roots(options: &Options) -> Result<ClientConfig> {
         .map(read_certificates)
         .transpose()?
         .unwrap_or_default();
-    let unusable = |_| match ca_file {
-        None => no_certificates(),
-        Some(path) => Error::new(
-            ErrorKind::Config,
-            format!(
-                "http.ca_file: {} contains an invalid certificate; replace it",
-                path.display()
-            ),
-        ),
-    };
-    let verifier = if options.ignores_environment {
-        verifier_without_environment(extra_roots)
-    } else {
-        Verifier::new_with_extra_roots(extra_roots, crypto_provider())
-            .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
-    };
-    let verifier = verifier.map_err(unusable)?;
+    let verifier = verifier(options, extra_roots)?;
     let mut config = config_builder()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
@@ -108,39 +80,48 @@ pub(super) fn with_own_sessions(mut config: ClientConfig) -> ClientConfig {
     config
 }
 
-/// Returns a verifier that trusts the system's certificates and these, whatever `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR` name.
-///
-/// Rationale: [`Verifier`] can't ignore these variables, and neither can the crates that it uses.
+/// Returns a verifier that trusts the system's certificates and these.
 #[cfg(not(target_vendor = "apple"))]
-fn verifier_without_environment(
+fn verifier(
+    options: &Options,
     extra_roots: Vec<CertificateDer<'static>>,
-) -> std::result::Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
-    let mut roots = RootCertStore::empty();
+) -> Result<Arc<dyn ServerCertVerifier>> {
+    let mut roots = system_roots::load(options.ignores_environment);
     for root in extra_roots {
-        roots.add(root)?;
+        Arc::make_mut(&mut roots)
+            .add(root)
+            .map_err(|_| invalid_certificate(options))?;
     }
-    if let Some(system_roots) = SYSTEM_CA_FILES
-        .iter()
-        .find_map(|path| std::fs::read(path).ok())
-    {
-        let parsed = CertificateDer::pem_slice_iter(&system_roots);
-        roots.add_parsable_certificates(parsed.filter_map(std::result::Result::ok));
+    if roots.is_empty() {
+        return Err(no_certificates());
     }
-    WebPkiServerVerifier::builder_with_provider(roots.into(), crypto_provider())
-        .build()
-        .map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
-        .map_err(|error| rustls::Error::General(error.to_string()))
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto_provider());
+    Ok(verifier.build().map_err(|_| no_certificates())?)
 }
 
 /// Returns a verifier that trusts the system's certificates and these. The system's verifier reads
 /// no environment variable.
 #[cfg(target_vendor = "apple")]
-fn verifier_without_environment(
+fn verifier(
+    options: &Options,
     extra_roots: Vec<CertificateDer<'static>>,
-) -> std::result::Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
-    Verifier::new_with_extra_roots(extra_roots, crypto_provider())
-        .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
+) -> Result<Arc<dyn ServerCertVerifier>> {
+    let verifier = Verifier::new_with_extra_roots(extra_roots, crypto_provider());
+    Ok(Arc::new(
+        verifier.map_err(|_| invalid_certificate(options))?,
+    ))
+}
+
+/// Returns the error for a `http.ca_file` with a certificate that TLS can't use.
+fn invalid_certificate(options: &Options) -> Error {
+    let path = options.ca_file.as_deref().unwrap_or(Path::new(""));
+    Error::new(
+        ErrorKind::Config,
+        format!(
+            "http.ca_file: {} contains an invalid certificate; replace it",
+            path.display()
+        ),
+    )
 }
 
 /// Returns the error for a process that has no trusted certificates.
