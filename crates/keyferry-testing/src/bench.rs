@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use crate::compiler;
 use crate::files::{beside, file};
 use crate::harness::Harness;
+use crate::skip;
 
 pub type Failure = Box<dyn std::error::Error>;
 
@@ -32,18 +33,52 @@ fn check_is_released(library: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compiles the program `benches/NAME.c`, and returns its path.
+/// Compiles the program `benches/NAME.c`, which is linked with the library, and returns its path.
 ///
 /// # Errors
 /// An error if there is no compiler or the program has a fault.
 pub fn program(name: &str, harness: &Harness) -> Result<PathBuf, Failure> {
+    let libraries = [
+        format!("-L{}", harness.path("lib").display()),
+        "-lkeyferry".to_owned(),
+    ];
+    compile(name, &libraries, harness)
+}
+
+/// Compiles the program `benches/NAME.c`, which is linked with these libraries, by their names for
+/// pkg-config, and returns its path.
+///
+/// # Errors
+/// An error if there is no compiler, a library is missing, or the program has a fault.
+pub fn client(name: &str, libraries: &[&str], harness: &Harness) -> Result<PathBuf, Failure> {
+    let mut flags = Vec::new();
+    for library in libraries {
+        let found = Command::new("pkg-config")
+            .args(["--cflags", "--libs", library])
+            .output()
+            .ok()
+            .filter(|output| output.status.success());
+        let Some(found) = found else {
+            let package = skip::library_package(library);
+            return Err(format!(
+                "cannot compile benches/{name}.c: pkg-config does not find {library}; install the packages pkg-config and {package}"
+            )
+            .into());
+        };
+        let found = String::from_utf8(found.stdout)?;
+        flags.extend(found.split_whitespace().map(str::to_owned));
+    }
+    compile(name, &flags, harness)
+}
+
+fn compile(name: &str, flags: &[String], harness: &Harness) -> Result<PathBuf, Failure> {
     let program = harness.path(name);
     let mut command = compiler::optimizing()?;
     command
         .arg(file(&format!("benches/{name}.c")))
-        .arg(format!("-L{}", harness.path("lib").display()))
         .args(["-Wall", "-Wextra", "-Werror"])
-        .args(["-lkeyferry", "-lpthread", "-ldl"]);
+        .args(flags)
+        .args(["-lpthread", "-ldl"]);
     succeed(&mut command, &program)?;
     Ok(program)
 }

@@ -130,6 +130,11 @@ pub fn report(reason: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
+/// Returns the Debian package of a library in `.ci/libraries.txt`.
+pub fn library_package(library: &str) -> &'static str {
+    package("libraries.txt", library)
+}
+
 /// Returns the Debian package that a list has for a program or a library.
 fn package(list: &str, name: &str) -> &'static str {
     let lines = match list {

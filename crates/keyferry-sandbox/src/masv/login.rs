@@ -89,5 +89,9 @@ fn login_response(state: &mut SandboxState, request: &SandboxRequest, account: u
     }
     let claims = json!({"ext": {}, "imp": false, "sub": account.subject});
     let token = state.tokens.issue(GrantKind::User, claims, request.now_ms);
-    Response::ok(json!({"token": token, "teams": teams, "user": user}))
+    let mut document = json!({"token": token, "user": user});
+    if state.settings.login_teams {
+        document["teams"] = teams;
+    }
+    Response::ok(document)
 }

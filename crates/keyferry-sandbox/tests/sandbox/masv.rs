@@ -46,6 +46,19 @@ fn a_login_answers_as_documented_and_its_token_works() {
 }
 
 #[test]
+fn a_login_response_may_leave_the_teams_out() {
+    let sandbox = sandbox();
+    sandbox.configure("preferred_team", json!(false));
+    sandbox.configure("login_teams", json!(false));
+    let document = log_in(&sandbox).json();
+    assert_eq!(document.get("teams"), None);
+    assert_eq!(document["user"].get("preferred_team_id"), None);
+    let token = document["token"].as_str().unwrap();
+    let teams = get(sandbox.masv_url(), "/v1/teams", &[("X-User-Token", token)]).json();
+    assert_eq!(teams[0]["id"], c::TEAM_ID);
+}
+
+#[test]
 fn a_refused_login_has_the_chosen_status_and_an_error_body() {
     let sandbox = sandbox();
     for (status, email) in [
