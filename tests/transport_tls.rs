@@ -381,7 +381,7 @@ fn two_sessions_with_tls_after_one_without() {
     let url = Url::parse(&format!("http://{address}/")).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     let transport = Transport::new(Options::default());
-    let response = transport.exchange(&Request::get(url), deadline);
+    let response = transport.exchange(0, &Request::get(url), deadline);
     assert_eq!(response.unwrap().status, 204);
     plain.join().unwrap();
     // This shows in the trace.
