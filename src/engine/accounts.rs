@@ -428,7 +428,8 @@ impl Accounts {
                     .find(|(_, bound)| bound.service.name() == name)
                     .ok_or_else(|| self.unknown_service(account, name))?;
                 let (path, target) = if path.starts_with('/') {
-                    let path = below_version(bound, path).ok_or_else(no_version_prefix)?;
+                    let path = below_version(bound, path)
+                        .ok_or_else(|| no_version_prefix([bound].into_iter()))?;
                     (path, bound.service.classify(path)?)
                 } else {
                     (path, self.short_form_target(account, bound, path, query)?)
@@ -443,6 +444,7 @@ impl Accounts {
             }
             Resource::Url(url) => {
                 let mut is_below_a_base = false;
+                let below = |bound: &&BoundService| bound.service.base().below(&url).is_some();
                 for (service, bound) in services() {
                     let Some(rest) = bound.service.base().below(&url) else {
                         continue;
@@ -466,7 +468,7 @@ impl Accounts {
                 });
                 let (service, target) = page.ok_or_else(|| {
                     if is_below_a_base {
-                        no_version_prefix()
+                        no_version_prefix(services().map(|(_, bound)| bound).filter(below))
                     } else {
                         no_service_for_url(&self.all[account].faults)
                     }
@@ -626,11 +628,20 @@ fn below_version<'a>(bound: &BoundService, rest: &'a str) -> Option<&'a str> {
         .find_map(|prefix| rest.strip_prefix(prefix))
 }
 
-fn no_version_prefix() -> Error {
-    Error::new(
-        ErrorKind::UnknownService,
-        "the URL belongs to a configured service, but its path has no known version prefix; check that the path begins with /v1/, /v1.1/ or /api/v1/",
-    )
+/// Builds the error for a path below the base URLs of these services that begins with none of their
+/// version prefixes.
+fn no_version_prefix<'a>(services: impl Iterator<Item = &'a BoundService>) -> Error {
+    let (mut names, mut prefixes) = (Vec::<&str>::new(), Vec::<&str>::new());
+    for bound in services {
+        names.push(bound.service.name());
+        prefixes.extend(bound.service.prefixes());
+    }
+    let what = format!(
+        "the URL belongs to {}, but its path has no known version prefix; check that the path begins with {}",
+        names.join(" or "),
+        prefixes.join(" or ")
+    );
+    Error::new(ErrorKind::UnknownService, what)
 }
 
 fn no_service_for_url(faults: &[UnusablePlugin]) -> Error {

@@ -121,6 +121,7 @@ struct ConformanceRun {
     plugin: &'static Plugin,
     service: PluginService,
     token_kinds: Vec<(ResourceKind, Access)>,
+    can_renew: bool,
     is_source: bool,
 }
 
@@ -152,6 +153,8 @@ impl ConformanceRun {
             plugin,
             service,
             token_kinds,
+            can_renew: (instance.extensions.service.as_ref())
+                .is_some_and(|service| service.renew.is_some()),
             is_source: instance.extensions.secret_source.is_some(),
         })
     }
@@ -174,9 +177,11 @@ impl ConformanceRun {
             add("`acquire` handles every response", |test| {
                 test.with_each_response(Self::acquire)
             });
-            add("`renew` handles every response", |test| {
-                test.with_each_response(Self::renew)
-            });
+            if self.can_renew {
+                add("`renew` handles every response", |test| {
+                    test.with_each_response(Self::renew)
+                });
+            }
             add(
                 "`acquire` handles 8 calls at the same time",
                 Self::acquire_concurrently,

@@ -7,7 +7,7 @@
 //! is too late (CVE-2023-38408).
 
 use std::fs::File;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, OpenMode};
@@ -23,8 +23,11 @@ use crate::sys::owner::{Owner, read_file_remedy};
 /// [`ErrorKind::UnsafeFile`] if one of them is unsafe; [`ErrorKind::Plugin`] if the file doesn't
 /// exist or can't be opened. The message names the remedy.
 pub(super) fn open(path: &Path) -> Result<File> {
-    let names = names(path).ok_or_else(|| {
-        unsafe_file(path, "its path is not absolute, is not UTF-8, or contains `.`, `..` or `//`; use the path that `realpath` prints")
+    let names = names(path).map_err(|fault| {
+        unsafe_file(
+            path,
+            &format!("{fault}; use the path that `realpath` prints"),
+        )
     })?;
     let (file_name, dir_names) = names
         .split_last()
@@ -46,21 +49,28 @@ pub(super) fn open(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Splits an absolute path into names. Returns `None` if the path contains `.`, `..`, `//` or a
-/// name that is not UTF-8.
-fn names(path: &Path) -> Option<Vec<&str>> {
-    let mut components = path.components();
-    (components.next() == Some(Component::RootDir)).then_some(())?;
-    let name = |component| {
-        if let Component::Normal(name) = component {
-            name.to_str()
-        } else {
-            None
+/// Splits an absolute path into names.
+///
+/// # Errors
+/// Returns what is wrong with the path: it is not absolute or not UTF-8, or has a part that
+/// `realpath` would remove.
+fn names(path: &Path) -> Result<Vec<&str>, &'static str> {
+    let text = path.to_str().ok_or("its path is not UTF-8")?;
+    let text = text.strip_prefix('/').ok_or("its path is not absolute")?;
+    let names = || text.split('/');
+    if names().any(|name| matches!(name, "." | "..")) {
+        return Err("its path contains `.` or `..`");
+    }
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    match text.strip_suffix('/') {
+        Some(rest) if !rest.is_empty() && !rest.split('/').any(str::is_empty) => {
+            Err("its path ends with `/`")
         }
-    };
-    let names: Option<Vec<_>> = components.map(name).collect();
-    // `components` skips `.` and `//`. Joining the names again detects both.
-    names.filter(|names| path.to_str() == Some(&format!("/{}", names.join("/"))))
+        _ if names().any(str::is_empty) => Err("its path contains `//`"),
+        _ => Ok(names().collect()),
+    }
 }
 
 /// Returns whether the owner of a part of the path is trusted. A part of a user outside this user

@@ -43,6 +43,13 @@ fn the_page_leads_from_an_empty_file_to_git() {
         "{}",
         checked.said()
     );
+    // The plugin of the page has no `renew`.
+    assert!(
+        checked.out.contains("`acquire` handles every response")
+            && !checked.out.contains("`renew`"),
+        "{}",
+        checked.out
+    );
     let mut command = harness.isolated_program("git", &[]);
     command
         .args(git_credential("fill"))
@@ -277,5 +284,17 @@ fn the_list_tells_what_is_there_and_what_is_left_out() {
     assert_eq!(
         none.err,
         "keyferry: warning: keyferry has no variable KEYFERRY_VAULT_TOKEN; unset it, or load the plugin that it belongs to; docs/configuration.md lists the variables\n"
+    );
+}
+
+#[test]
+fn a_relative_path_is_named_as_such() {
+    let checked = check(&Harness::new(), Path::new("build/studio.so"));
+    assert!(
+        checked.out.contains(
+            "build/studio.so: its path is not absolute; use the path that `realpath` prints"
+        ),
+        "{}",
+        checked.said()
     );
 }

@@ -143,14 +143,21 @@ fn twelve_unsafe_paths_run_no_constructor() {
     canary.assert_unsafe(&at("pipe.so"), "is not a regular file");
     canary.assert_unsafe(&at("lib"), "is not a regular file");
     // 11 and 12: ways that are not what they look like.
-    for odd in [
-        format!("{}/../lib/canary.so", at("lib")),
-        format!("{}//canary.so", at("lib")),
-        format!("{}/./canary.so", at("lib")),
+    for (odd, cause) in [
+        (
+            format!("{}/../lib/canary.so", at("lib")),
+            "contains `.` or `..`;",
+        ),
+        (format!("{}//canary.so", at("lib")), "contains `//`;"),
+        (
+            format!("{}/./canary.so", at("lib")),
+            "contains `.` or `..`;",
+        ),
+        (format!("{}/", at("lib/canary.so")), "ends with `/`;"),
     ] {
         canary.assert_unsafe(
             &odd,
-            "is not absolute, is not UTF-8, or contains `.`, `..` or `//`",
+            &format!("its path {cause} use the path that `realpath` prints"),
         );
     }
     // And a plugin that is not there.
