@@ -1250,7 +1250,7 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
  * stored token and its refresh times, but does not contain the token. `origin` says where the token
  * comes from: `memory`, `store`, `setting` (a configured secret is the token) or `service`. `fetch` is
  * the first step if the token must be fetched, else null. Its `step` is `use_secret`, `log_in`, `ask`,
- * `read_secret` or `fail`; if it is `fail`, its `failure` has the error and the time of it. `settings` lists
+ * `read_secret`, `call_plugin` or `fail`; if it is `fail`, its `failure` has the error and the time of it. `settings` lists
  * the credential settings that the fetch would use, and the source of each.
  *
  * Reads the store, and secrets in values, variables and files. Starts no program, and makes no

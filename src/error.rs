@@ -119,6 +119,9 @@ pub struct Error {
     pub service_code: Option<i64>,
     /// Milliseconds to wait before the next retry, if known.
     pub retry_after_ms: Option<u64>,
+    /// When the failure happened, in seconds since 1970 by this machine's clock, if keyferry returned
+    /// a recorded failure and sent no request.
+    pub since_unix_s: Option<i64>,
     /// The plugin's mistake, if a plugin caused the error.
     #[doc(hidden)]
     pub plugin_fault: Option<PluginFault>,
@@ -142,6 +145,7 @@ impl Error {
             http_status: None,
             service_code: None,
             retry_after_ms: None,
+            since_unix_s: None,
             plugin_fault: None,
             is_temporary: false,
             service: None,
@@ -167,6 +171,13 @@ impl Error {
     #[must_use]
     pub fn with_retry_after_ms(mut self, after_ms: Option<u64>) -> Self {
         self.retry_after_ms = after_ms;
+        self
+    }
+
+    /// Sets when the recorded failure happened.
+    #[must_use]
+    pub fn with_since_unix_s(mut self, since_unix_s: Option<i64>) -> Self {
+        self.since_unix_s = since_unix_s;
         self
     }
 

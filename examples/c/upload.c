@@ -319,7 +319,8 @@ static int upload(const char *team, const char *path, FILE *file, const struct s
     if (team == NULL) {
         failed = masv("GET", "/v1/teams", NULL, &teams);
         if (failed == 0 && json_array_size(teams) > 1)
-            failed = fail(USAGE, "your account has %zu teams, and this program does not read `masv.team`; name one: upload FILE TEAM",
+            failed = fail(USAGE, "your account has %zu teams, and this program does not read `masv.team`; name one: upload FILE TEAM "
+                          "(`keyferry curl -- -sS https://api.massive.app/v1/teams` lists them)",
                           json_array_size(teams));
         if (failed == 0 && json_unpack_ex(teams, &error, 0, "[{s:s}]", "id", &team) != 0)
             failed = not_understood("/v1/teams", &error);

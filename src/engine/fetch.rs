@@ -127,8 +127,8 @@ impl<'a> Fetch<'a> {
             .renew_or_acquire(&context, &flight)
             .and_then(|fetched| match fetched {
                 Fetched::New(acquired) => {
-                    let stored = self.tokens.store_fetched(self.acquisition, acquired, save);
-                    self.tokens.note_unusable(key, stored.as_ref().err());
+                    let mut stored = self.tokens.store_fetched(self.acquisition, acquired, save);
+                    self.tokens.note_unusable(key, stored.as_mut().err());
                     stored
                 }
                 Fetched::Adopted(token) => Ok(token),

@@ -2,8 +2,11 @@
 //!
 //! The service acquires the token as in a flight, with a context that stops where a flight would send
 //! its first request. Until then the context checks the recorded failures as a flight does.
+//!
+//! A plugin is not called, because its code may do anything. For a plugin's service, the forecast
+//! checks the recorded failures of the secrets that the plugin may read.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +21,6 @@ use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
 use crate::model::token::Token;
 use crate::ports::http::{Request, Response};
 use crate::ports::service::{Acquired, Context, FoundToken};
-use crate::ports::store::Reach;
 use crate::secret::Secret;
 use crate::secret_sources;
 
@@ -43,6 +45,11 @@ pub enum NextStep {
     Ask,
     /// It would read the secret of this setting, whose source the forecast does not read.
     ReadSecret(String),
+    /// It would call `acquire` of the plugin that provides the service.
+    CallPlugin {
+        /// The settings that the plugin declares without a default value, and that are not set.
+        unset: Vec<String>,
+    },
     /// It would fail.
     Fail {
         /// The error. Its `retry_after_ms` is the time until the service is contacted again.
@@ -79,15 +86,14 @@ pub fn forecast(state: &EngineState, acquisition: &Acquisition, sources: Sources
         },
         sources,
         stopped_at: RefCell::default(),
-        since_us: Cell::default(),
     };
     let outcome = dry_run.run(acquisition);
     let next = match (dry_run.stopped_at.take(), outcome) {
         (Some(step), _) => step,
         (None, Ok(header)) => NextStep::UseSecret(header),
         (None, Err(error)) => NextStep::Fail {
+            since_unix_s: error.since_unix_s,
             error: dry_run.context.with_sources(error),
-            since_unix_s: dry_run.since_us.get().map(|us| us.div_euclid(1_000_000)),
         },
     };
     Forecast {
@@ -102,9 +108,11 @@ struct DryRun<'a> {
     sources: Sources,
     /// The step at which the fetch was stopped.
     stopped_at: RefCell<Option<NextStep>>,
-    /// When the recorded failure happened that ended the fetch.
-    since_us: Cell<Option<i64>>,
 }
+
+/// The maximum number of secrets of a plugin for which a forecast looks for recorded failures. A
+/// plugin may send any of them together, so more would need too many reads of the store.
+const MAX_PLUGIN_SECRETS: usize = 4;
 
 impl DryRun<'_> {
     /// Does what a flight does before its first request. Returns the name of the header if the token
@@ -119,10 +127,45 @@ impl DryRun<'_> {
             self.context.check_renewal()?;
         }
         if bound.service.is_foreign() {
-            return Err(self.stop(NextStep::Ask));
+            self.check_plugin_secrets(acquisition)?;
+            return Err(self.stop(self.plugin_call()));
         }
         let acquired = bound.service.acquire(&acquisition.spec(), self)?;
         self.header_of(&acquired)
+    }
+
+    /// Returns the failure that is recorded for the secrets of a plugin, or for its requests without
+    /// secrets, as an error. The plugin sends the secrets that it reads, so this looks for each
+    /// selection of them.
+    fn check_plugin_secrets(&self, acquisition: &Acquisition) -> Result<()> {
+        let key = &acquisition.key;
+        let service = &self.context.bound().service;
+        let mut secrets = Vec::new();
+        for name in service.owner_settings(key.resource_kind, key.access) {
+            secrets.extend(self.setting(name)?);
+        }
+        secrets.truncate(MAX_PLUGIN_SECRETS);
+        // Bit N of a selection says whether it has secret N.
+        for selection in 1_u32..1 << secrets.len() {
+            let chosen: Vec<&Secret> = (secrets.iter().enumerate())
+                .filter(|(index, _)| selection & (1 << index) != 0)
+                .map(|(_, secret)| secret)
+                .collect();
+            self.check(&self.context.fingerprint_of(&chosen))?;
+        }
+        self.check(&self.context.pause_fingerprint())
+    }
+
+    /// Returns the call of the plugin that a fetch would begin with.
+    fn plugin_call(&self) -> NextStep {
+        let bound = self.context.bound();
+        let required = bound.service.settings_without_default().into_iter();
+        NextStep::CallPlugin {
+            unset: required
+                .filter(|name| !bound.profile.is_set(name))
+                .map(str::to_owned)
+                .collect(),
+        }
     }
 
     #[expect(
@@ -140,13 +183,8 @@ impl DryRun<'_> {
     fn check(&self, fingerprint: &Fingerprint) -> Result<()> {
         let state = self.context.state;
         let now_us = state.clock.now_us();
-        let found =
-            negative_cache::lookup_record(&*state.store, Reach::Everywhere, fingerprint, now_us);
-        let Some(record) = found else {
-            return Ok(());
-        };
-        self.since_us.set(Some(record.since_us));
-        Err(record.error)
+        let found = negative_cache::lookup(&*state.store, fingerprint, now_us);
+        found.map_or(Ok(()), Err)
     }
 
     /// Stops the fetch at a step.
@@ -206,7 +244,7 @@ impl Context for DryRun<'_> {
         Err(self.stop(NextStep::LogIn))
     }
 
-    fn record_refusal(&self, _secrets: &[&Secret], _error: &Error) {}
+    fn record_refusal(&self, _secrets: &[&Secret], _error: &mut Error) {}
 
     fn coalesce(
         &self,

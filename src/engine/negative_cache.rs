@@ -15,32 +15,23 @@ pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Er
 }
 
 /// Returns the error that [`record_within`] recorded with this reach, until the recorded end of its
-/// backoff.
+/// backoff. Its `retry_after_ms` is the time that is left, and its `since_unix_s` the time of the
+/// failure.
 pub fn lookup_within(
     store: &dyn Store,
     reach: Reach,
     secret: &Fingerprint,
     now_us: i64,
 ) -> Option<Error> {
-    lookup_record(store, reach, secret, now_us).map(|refusal| refusal.error)
-}
-
-/// Returns the record of a failure whose backoff has not ended yet. The `retry_after_ms` of its error
-/// is the time that is left.
-pub fn lookup_record(
-    store: &dyn Store,
-    reach: Reach,
-    secret: &Fingerprint,
-    now_us: i64,
-) -> Option<FailureRecord> {
     let refusal = store
         .failure(secret, reach)
         .filter(|refusal| is_running(refusal, now_us))?;
     let left_us = refusal.until_us - now_us;
     let error = refusal
         .error
-        .with_retry_after_ms(u64::try_from(left_us / 1000).ok());
-    Some(FailureRecord { error, ..refusal })
+        .with_retry_after_ms(u64::try_from(left_us / 1000).ok())
+        .with_since_unix_s(Some(refusal.since_us.div_euclid(SECOND_US)));
+    Some(error)
 }
 
 /// Returns whether the backoff after a recorded failure has not ended yet. If the start time of the
@@ -59,8 +50,9 @@ fn remember(store: &dyn Store, reach: Reach, whose: &Fingerprint, refusal: Failu
     });
 }
 
-/// Records the outcome of a login or a refresh.
-pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
+/// Records the outcome of a login or a refresh. Sets the `retry_after_ms` of an error to the time for
+/// which the secret is not sent again.
+pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&mut Error>, now_us: i64) {
     record_within(store, Reach::Everywhere, secret, outcome, now_us);
 }
 
@@ -69,7 +61,7 @@ pub fn record_within(
     store: &dyn Store,
     reach: Reach,
     secret: &Fingerprint,
-    outcome: Option<&Error>,
+    outcome: Option<&mut Error>,
     now_us: i64,
 ) {
     let Some(error) = outcome else {
@@ -95,11 +87,17 @@ pub fn record_within(
             error: error.clone(),
         },
     );
+    error.retry_after_ms = u64::try_from(pause_us / 1000).ok();
 }
 
 /// Records that a service throttles an account: with a 429, or with a 5xx that has a `Retry-After`.
-/// Returns whether the error is one of these.
-pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us: i64) -> bool {
+/// Returns whether the error is one of these, and sets its `retry_after_ms` as [`record`] does.
+pub fn record_throttle(
+    store: &dyn Store,
+    whose: &Fingerprint,
+    error: &mut Error,
+    now_us: i64,
+) -> bool {
     let wants = error.kind == ErrorKind::Throttled
         || error.kind == ErrorKind::Unavailable && asked_us(error).is_some();
     if !wants {
@@ -123,6 +121,7 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
             error: error.clone(),
         },
     );
+    error.retry_after_ms = u64::try_from(pause_us / 1000).ok();
     true
 }
 
@@ -188,10 +187,16 @@ mod tests {
             MemoryStore::default(),
             Fingerprinter::new(&[1; 32]).of(&["s"]),
         );
-        let error = Error::new(ErrorKind::BadCredentials, "wrong");
+        let mut error = Error::new(ErrorKind::BadCredentials, "wrong");
         let mut now = 0;
         for pause in [60, 120, 240, 480, 960, 1920, 3600, 3600] {
-            record(&store, &secret, Some(&error), now);
+            record(&store, &secret, Some(&mut error), now);
+            let until_s = error.retry_after_s();
+            assert_eq!(
+                until_s,
+                u64::try_from(pause).ok(),
+                "the first error has the pause too"
+            );
             assert!(
                 lookup(&store, &secret, now + (pause * SECOND_US) - 1).is_some(),
                 "{pause}"
@@ -200,7 +205,7 @@ mod tests {
             assert!(lookup(&store, &secret, now).is_none(), "{pause}");
         }
         record(&store, &secret, None, now);
-        record(&store, &secret, Some(&error), now);
+        record(&store, &secret, Some(&mut error), now);
         assert!(lookup(&store, &secret, now + 60 * SECOND_US).is_none());
     }
 
@@ -213,20 +218,20 @@ mod tests {
         record(
             &store,
             &secret,
-            Some(&Error::new(ErrorKind::Unreachable, "no")),
+            Some(&mut Error::new(ErrorKind::Unreachable, "no")),
             0,
         );
         assert!(lookup(&store, &secret, 0).is_none());
         record(
             &store,
             &secret,
-            Some(&Error::new(ErrorKind::Unavailable, "500")),
+            Some(&mut Error::new(ErrorKind::Unavailable, "500")),
             0,
         );
         assert!(lookup(&store, &secret, 5 * SECOND_US - 1).is_some());
         assert!(lookup(&store, &secret, 5 * SECOND_US).is_none());
-        let asked = Error::new(ErrorKind::Throttled, "429").with_retry_after_ms(Some(u64::MAX));
-        record(&store, &secret, Some(&asked), 0);
+        let mut asked = Error::new(ErrorKind::Throttled, "429").with_retry_after_ms(Some(u64::MAX));
+        record(&store, &secret, Some(&mut asked), 0);
         assert!(lookup(&store, &secret, MAX_RETRY_AFTER_US).is_none());
     }
 
@@ -241,11 +246,11 @@ mod tests {
             Error::new(ErrorKind::Unavailable, "503"),
         );
         assert!(
-            !record_throttle(&store, &whose, &down, 0)
+            !record_throttle(&store, &whose, &mut down.clone(), 0)
                 && !record_throttle(
                     &store,
                     &whose,
-                    &Error::new(ErrorKind::BadCredentials, "no"),
+                    &mut Error::new(ErrorKind::BadCredentials, "no"),
                     0
                 )
         );
@@ -258,8 +263,8 @@ mod tests {
         for pause in [5, 10, 20, 40] {
             // Two throttles at the same time, then a successful read that was under way with them.
             assert!(
-                record_throttle(&store, &whose, &bare, now_us)
-                    && record_throttle(&store, &whose, &bare, now_us)
+                record_throttle(&store, &whose, &mut bare.clone(), now_us)
+                    && record_throttle(&store, &whose, &mut bare.clone(), now_us)
             );
             clear_throttle(&store, &whose, now_us + 1);
             assert_eq!(left_s(now_us), pause);
@@ -270,19 +275,19 @@ mod tests {
         assert!(record_throttle(
             &store,
             &whose,
-            &down.with_retry_after_ms(Some(60_000)),
+            &mut down.clone().with_retry_after_ms(Some(60_000)),
             now_us
         ));
         assert_eq!(left_s(now_us), 60);
         assert!(
-            record_throttle(&store, &whose, &bare, now_us),
+            record_throttle(&store, &whose, &mut bare.clone(), now_us),
             "a shorter pause does not shorten the running one"
         );
         assert_eq!(left_s(now_us), 60);
         assert!(record_throttle(
             &store,
             &whose,
-            &bare.with_retry_after_ms(Some(0)),
+            &mut bare.clone().with_retry_after_ms(Some(0)),
             now_us + 60 * SECOND_US
         ));
         assert_eq!(
@@ -300,7 +305,7 @@ mod tests {
             (ErrorKind::BadCredentials, true),
             (ErrorKind::Throttled, false),
         ] {
-            record(&store, &whose, Some(&Error::new(kind, "no")), 0);
+            record(&store, &whose, Some(&mut Error::new(kind, "no")), 0);
             clear_throttle(&store, &whose, 1);
             assert_eq!(lookup(&store, &whose, 1).is_none(), ends, "{kind:?}");
         }

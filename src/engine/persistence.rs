@@ -671,15 +671,18 @@ impl<'a> Persistence<'a> {
     /// Rationale: the service accepts a login whose token this machine cannot use, so keyferry
     /// recorded no failure. On a machine whose clock was 10 years ahead, each call of each program
     /// sent a login.
-    pub fn note_unusable(&self, key: &TokenKey, error: Option<&Error>) {
-        let is_unusable = error.is_none_or(|error| error.kind == ErrorKind::BadResponse);
+    pub fn note_unusable(&self, key: &TokenKey, error: Option<&mut Error>) {
+        let failed = error.is_some();
+        let is_unusable = error
+            .as_ref()
+            .is_none_or(|error| error.kind == ErrorKind::BadResponse);
         if key.resource_kind == ResourceKind::Key || !is_unusable {
             return;
         }
         let fingerprint = self.fingerprint_of("unusable", key);
         let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
         negative_cache::record_within(store, Reach::Here, &fingerprint, error, now_us);
-        if error.is_some() {
+        if failed {
             self.state.note_refusal(key, fingerprint);
         }
     }

@@ -294,8 +294,8 @@ impl Decision<'_> {
                 "{} rejected the configured secret; check that it is complete and active, and correct its setting",
                 key.scope.service
             );
-            let error = Error::new(ErrorKind::BadCredentials, what);
-            negative_cache::record(store, &secret, Some(&error), now_us);
+            let mut error = Error::new(ErrorKind::BadCredentials, what);
+            negative_cache::record(store, &secret, Some(&mut error), now_us);
         }
         self.state.note_refusal(key, secret);
     }

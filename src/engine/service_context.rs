@@ -397,14 +397,13 @@ impl ServiceContext<'_> {
     }
 
     /// Records the outcome of a read, for all reads that share this fingerprint.
-    fn note_read(&self, whose: &Fingerprint, error: Option<&Error>) {
+    fn note_read(&self, whose: &Fingerprint, error: Option<&mut Error>) {
         let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
-        match error {
-            None => negative_cache::clear_throttle(store, whose, now_us),
-            Some(error) if negative_cache::record_throttle(store, whose, error, now_us) => {
-                self.note_refusal_key(*whose)
-            }
-            Some(_) => {}
+        let Some(error) = error else {
+            return negative_cache::clear_throttle(store, whose, now_us);
+        };
+        if negative_cache::record_throttle(store, whose, error, now_us) {
+            self.note_refusal_key(*whose);
         }
     }
 
@@ -494,9 +493,9 @@ impl Context for ServiceContext<'_> {
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
-        let outcome = self.read(request);
+        let mut outcome = self.read(request);
         // The throttle applies to all reads of this user, in every process.
-        self.note_read(&fingerprint, outcome.as_ref().err());
+        self.note_read(&fingerprint, outcome.as_mut().err());
         outcome
     }
 
@@ -504,15 +503,18 @@ impl Context for ServiceContext<'_> {
         self.check_renewal()?;
         self.check_lock()?;
         let (store, fingerprint) = (&*self.state.store, self.renewal_fingerprint());
-        let outcome = self.exchange(request).map_err(|failure| failure.error);
-        let error = outcome.as_ref().err();
+        let mut outcome = self.exchange(request).map_err(|failure| failure.error);
+        let error = outcome.as_mut().err();
         // Record the outcome for all processes, as for a login. A lost response is not recorded,
         // because the service may have used up the renewal secret. A login follows then, and it has
         // its own pauses.
-        if error.is_none_or(|error| error.kind != ErrorKind::NoResponse) {
+        if error
+            .as_ref()
+            .is_none_or(|error| error.kind != ErrorKind::NoResponse)
+        {
             negative_cache::record(store, &fingerprint, error, self.state.clock.now_us());
         }
-        if error.is_some() {
+        if outcome.is_err() {
             self.note_refusal_key(fingerprint);
         }
         outcome
@@ -542,7 +544,7 @@ impl Context for ServiceContext<'_> {
         } else {
             self.send_secrets(request)
         };
-        let outcome = outcome.and_then(|response| refused(&response).map_or(Ok(response), Err));
+        let mut outcome = outcome.and_then(|response| refused(&response).map_or(Ok(response), Err));
         if is_read
             && outcome
                 .as_ref()
@@ -551,12 +553,12 @@ impl Context for ServiceContext<'_> {
         {
             // A read that failed without a rejection says nothing about its API key. Record only a
             // throttle, so that the failure does not block the key.
-            self.note_read(&fingerprint, outcome.as_ref().err());
+            self.note_read(&fingerprint, outcome.as_mut().err());
         } else {
             negative_cache::record(
                 store,
                 &fingerprint,
-                outcome.as_ref().err(),
+                outcome.as_mut().err(),
                 self.state.clock.now_us(),
             );
         }
@@ -570,7 +572,7 @@ impl Context for ServiceContext<'_> {
         self.reader.borrow_mut().keep();
     }
 
-    fn record_refusal(&self, secrets: &[&Secret], error: &Error) {
+    fn record_refusal(&self, secrets: &[&Secret], error: &mut Error) {
         if secrets.is_empty() {
             return;
         }

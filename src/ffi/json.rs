@@ -54,6 +54,7 @@ fn next_step(step: &NextStep) -> Value {
         NextStep::LogIn => ("log_in", None, None, None),
         NextStep::Ask => ("ask", None, None, None),
         NextStep::ReadSecret(setting) => ("read_secret", None, Some(setting), None),
+        NextStep::CallPlugin { .. } => ("call_plugin", None, None, None),
         NextStep::Fail {
             error,
             since_unix_s,

@@ -61,8 +61,9 @@ enum CallPhase {
 #[derive(Default)]
 pub(super) struct CallState {
     pub(super) buffers: Buffers,
-    /// The secrets that the call has read.
-    pub(super) secrets: Vec<Secret>,
+    /// The secrets that the call has read, by the positions of their declarations. A failure is
+    /// recorded for these secrets in this order, so that a forecast finds it.
+    pub(super) secrets: Vec<(usize, Secret)>,
     pub(super) headers: Vec<(String, Secret)>,
     pub(super) expires_unix_s: Option<i64>,
     pub(super) renewal: Option<Secret>,
@@ -74,6 +75,20 @@ pub(super) struct CallState {
     pub(super) last_error: Option<Error>,
     /// The plugin's first breach of the contract in this call.
     pub(super) fault: Option<String>,
+}
+
+impl CallState {
+    /// Adds a secret that the call has read, unless the call has read it before.
+    pub(super) fn add_secret(&mut self, position: usize, secret: Secret) {
+        let at = self.secrets.partition_point(|(other, _)| *other < position);
+        if self
+            .secrets
+            .get(at)
+            .is_none_or(|(other, _)| *other != position)
+        {
+            self.secrets.insert(at, (position, secret));
+        }
+    }
 }
 
 type ActiveCalls = Mutex<HashMap<u64, Arc<PluginCall>>>;
@@ -185,14 +200,17 @@ pub(super) fn run(
         .last_error
         .as_ref()
         .is_some_and(|error| error.kind == ErrorKind::BadCredentials);
-    let outcome = result_of(function, code, state);
-    if let Err(error) = &outcome
+    let mut outcome = result_of(function, code, state);
+    if let Err(error) = &mut outcome
         && error.kind == ErrorKind::BadCredentials
         && !is_recorded
     {
         // The engine records a rejected secret when it sees the service's status. Here only the
         // plugin could tell from the response that the service rejected the secret.
-        context.record_refusal(&secrets.iter().collect::<Vec<_>>(), error);
+        context.record_refusal(
+            &secrets.iter().map(|(_, secret)| secret).collect::<Vec<_>>(),
+            error,
+        );
     }
     outcome
 }
@@ -323,7 +341,8 @@ fn result_of(
         // and the retry time stay.
         if let Some(message) = state.error_message {
             let own = plugin_error(plugin, error.kind, &message)
-                .with_retry_after_ms(error.retry_after_ms);
+                .with_retry_after_ms(error.retry_after_ms)
+                .with_since_unix_s(error.since_unix_s);
             error = error
                 .http_status
                 .map_or(own.clone(), |status| own.with_http_status(status));

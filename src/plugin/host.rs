@@ -123,7 +123,8 @@ unsafe extern "C" fn get_setting(
         let key = unsafe { foreign_memory::read_text(key, MAX_NAME_BYTES) }
             .map_err(bad_argument("get_setting", "key"))?;
         let plugin = call.plugin;
-        let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
+        let mut settings = plugin.settings.iter().enumerate();
+        let Some((position, declared)) = settings.find(|(_, declared)| declared.key == key) else {
             return Err(SlotError::Fault(format!(
                 "it called `get_setting` for `{key}`, which its entry does not declare"
             )));
@@ -140,7 +141,7 @@ unsafe extern "C" fn get_setting(
         )]
         let buffer = copy_to_buffer(call, "get_setting", value.expose().as_bytes())?;
         if declared.kind == DeclaredKind::Secret {
-            call.state.lock().secrets.push(value);
+            call.state.lock().add_secret(position, value);
         }
         // SAFETY: `out` is aligned and not NULL. The header requires that it points to a buffer.
         unsafe { out.write(buffer) };
@@ -383,6 +384,7 @@ unsafe fn read_message(
     let mut secrets = state
         .secrets
         .iter()
+        .map(|(_, secret)| secret)
         .chain(headers)
         .chain(&state.renewal)
         .chain(&state.secret);

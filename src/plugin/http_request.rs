@@ -163,7 +163,7 @@ pub(super) fn send(
             body,
         };
         if !secrets.is_empty() {
-            let secrets: Vec<&Secret> = secrets.iter().collect();
+            let secrets: Vec<&Secret> = secrets.iter().map(|(_, secret)| secret).collect();
             let refused = |response: &Response| {
                 (response.status == 401 || response.status == bad_credentials_status)
                     .then(|| bad_credentials(&plugin.name, response))

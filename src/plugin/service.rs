@@ -236,6 +236,24 @@ impl Service for PluginService {
         secrets.map(|declared| declared.full_key.as_str()).collect()
     }
 
+    fn settings_without_default(&self) -> Vec<&str> {
+        let settings = self.instance.plugin.settings.iter();
+        settings
+            .filter(|declared| declared.fallback.is_none())
+            .map(|declared| declared.full_key.as_str())
+            .collect()
+    }
+
+    fn sample_path(&self) -> Option<String> {
+        let service_table = self.instance.extensions.service?;
+        let pattern = service_table.patterns.first()?;
+        Some(
+            pattern
+                .replace("{id}", "keyferry")
+                .replace("{rest}", "keyferry"),
+        )
+    }
+
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
         match self.instance.extensions.service {
             Some(service_table) => routes::classify(&service_table.routes, path),

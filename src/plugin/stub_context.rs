@@ -64,7 +64,7 @@ impl Context for StubContext<'_> {
         refused(&response).map_or(Ok(response), Err)
     }
 
-    fn record_refusal(&self, _secrets: &[&Secret], _error: &Error) {}
+    fn record_refusal(&self, _secrets: &[&Secret], _error: &mut Error) {}
 
     fn coalesce(
         &self,

@@ -126,6 +126,17 @@ pub trait Service: Send + Sync {
         Vec::new()
     }
 
+    /// Returns the settings of a plugin that have no default value. The plugin may need them.
+    fn settings_without_default(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Returns a path of a plugin's service, for a forecast of its next token. It names a resource that
+    /// need not exist. `None` for a built-in service.
+    fn sample_path(&self) -> Option<String> {
+        None
+    }
+
     /// Returns the resource that a path names. `path` is the part after the version prefix, without
     /// a leading slash.
     ///
@@ -351,8 +362,8 @@ pub trait Context {
     ) -> Result<Response>;
 
     /// Records that the service rejected these secrets, if [`Context::login`] could not detect the
-    /// rejection.
-    fn record_refusal(&self, secrets: &[&Secret], error: &Error);
+    /// rejection. Sets the `retry_after_ms` of the error as [`Context::login`] does.
+    fn record_refusal(&self, secrets: &[&Secret], error: &mut Error);
 
     /// Runs `job` once for all concurrent flights of this account that pass the same `name`. The
     /// other flights wait for it. The engine caches the tokens of `job`, and returns them to all of

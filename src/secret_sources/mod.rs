@@ -98,6 +98,7 @@ fn resolve_from(
         };
         Error::new(kind, format!("{key}: {}", error.message()))
             .with_retry_after_ms(error.retry_after_ms)
+            .with_since_unix_s(error.since_unix_s)
     })?;
     #[expect(clippy::disallowed_methods, reason = "looks for control characters")]
     check_text(ErrorKind::SecretSource, key, secret.expose())?;

@@ -82,7 +82,9 @@ impl MasvAgent {
             "cannot connect to the MASV Agent at {}: connection refused; start it (`masv server start`), or set `agent.url`",
             self.base
         );
-        Error::new(ErrorKind::Unreachable, message).with_retry_after_ms(error.retry_after_ms)
+        Error::new(ErrorKind::Unreachable, message)
+            .with_retry_after_ms(error.retry_after_ms)
+            .with_since_unix_s(error.since_unix_s)
     }
 
     /// Parses the user and the teams in a response. Fetches the teams if the response has none.

@@ -219,7 +219,7 @@ impl Context for ScriptedContext {
         refused(&response).map_or(Ok(response), Err)
     }
 
-    fn record_refusal(&self, _secrets: &[&Secret], _error: &Error) {}
+    fn record_refusal(&self, _secrets: &[&Secret], _error: &mut Error) {}
 
     fn is_closing(&self) -> bool {
         false

@@ -21,7 +21,9 @@ use crate::model::request::Request;
 use crate::model::token::{NO_EXPIRY, Token, TokenKind};
 use crate::plugin::UnusablePlugin;
 use crate::ports::http::Request as HttpRequest;
+use crate::ports::service::Service;
 use crate::ports::wait_budget::WaitBudget;
+use crate::secret::Secret;
 use crate::session::lookup::{Lookup, no_service, not_cached};
 use crate::text::remove_invisible;
 
@@ -203,11 +205,20 @@ impl<'a> Inspect<'a> {
 
     /// Returns the name of the header of all tokens of a kind, if it is known before a token is.
     pub fn header_name(&self, service: &str, kind: ResourceKind) -> Option<&'static str> {
+        self.service(service)?.header_name(kind)
+    }
+
+    /// Returns a resource of a plugin's service, for [`Inspect::explain`]. It need not exist. `None` for
+    /// a built-in service.
+    pub fn sample_resource(&self, service: &str) -> Option<String> {
+        let path = self.service(service)?.sample_path()?;
+        Some(format!("{service}:{path}"))
+    }
+
+    fn service(&self, name: &str) -> Option<&'a dyn Service> {
         let services = &self.broker.state.accounts.account(self.account).services;
-        let bound = services
-            .iter()
-            .find(|bound| bound.service.name() == service)?;
-        bound.service.header_name(kind)
+        let mut services = services.iter().map(|bound| &*bound.service);
+        services.find(|service| service.name() == name)
     }
 
     /// Returns the plugins that the account cannot use, and why.
@@ -260,19 +271,27 @@ impl<'a> Inspect<'a> {
     }
 
     /// Explains what a request for a resource would do, and why. Reads the store and the secrets of
-    /// these sources, and sends no request.
+    /// these sources, and sends no request. A link may have a password.
     ///
     /// # Errors
     /// Returns the errors of resolving the resource.
-    pub fn explain(&self, resource: &str, sources: Sources) -> Result<Explanation> {
+    pub fn explain(
+        &self,
+        resource: &str,
+        link_password: Option<Secret>,
+        sources: Sources,
+    ) -> Result<Explanation> {
         let state = &self.broker.state;
         let lookup = Lookup {
             state,
             account: self.account,
         };
         let _budget = WaitBudget::begin(None);
+        let request = Request {
+            link_password,
+            ..Request::default()
+        };
         lookup.at(resource, |resolved, bound| {
-            let request = Request::default();
             let cached = || {
                 let now_us = state.now_us(bound);
                 let hit = Persistence::new(state, bound).cached_for(resolved, &request, now_us)?;
@@ -294,7 +313,7 @@ impl<'a> Inspect<'a> {
                     origin = Origin::Store;
                 }
             }
-            let key = lookup.keys(resolved, bound)?.into_iter().next();
+            let key = lookup.keys(resolved, bound, &request)?.into_iter().next();
             let key = key.ok_or_else(not_cached)?;
             let needs_fetch = !hit.as_ref().is_some_and(is_fresh);
             let fetched = needs_fetch.then(|| forecast(state, &acquisition, sources));

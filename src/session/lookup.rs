@@ -35,14 +35,16 @@ impl Lookup<'_> {
         })
     }
 
-    /// Returns all keys that the tokens of a resource can have, the usual one first.
+    /// Returns all keys that the tokens of a resource can have, the usual one first. `request` may have
+    /// the password of a link.
     pub(crate) fn keys(
         &self,
         resolved: &ResolvedResource<'_>,
         bound: &BoundService,
+        request: &Request,
     ) -> Result<Vec<TokenKey>> {
         if resolved.target.resource_kind == ResourceKind::Link {
-            let link = link_key(self.state, bound, resolved, &Request::default())?;
+            let link = link_key(self.state, bound, resolved, request)?;
             // Loads the link's package, if another process has stored it.
             let _ = Persistence::new(self.state, bound).record(&link);
             // A protected link was opened with a password, which is part of its key.
@@ -89,7 +91,10 @@ impl Lookup<'_> {
                     .or_else(stored)
                     .filter(|token| digest(token.value()) == wanted)
             };
-            Ok(self.keys(resolved, bound)?.into_iter().find_map(known))
+            Ok(self
+                .keys(resolved, bound, &Request::default())?
+                .into_iter()
+                .find_map(known))
         })
     }
 }

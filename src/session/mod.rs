@@ -534,7 +534,7 @@ impl Session {
         };
         let lookup = self.lookup();
         lookup.at(resource, |resolved, bound| {
-            for key in lookup.keys(resolved, bound)? {
+            for key in lookup.keys(resolved, bound, &Request::default())? {
                 state.cache.remove(&key.borrow(), u64::MAX);
                 state.rejections.forget(|other| *other == key);
                 state.store.forget(&key, u64::MAX, Reach::Everywhere)?;
@@ -567,7 +567,7 @@ impl Session {
     /// # Errors
     /// Returns the errors of resolving the resource.
     pub fn explain(&self, resource: &str) -> Result<Explanation> {
-        self.inspect().explain(resource, Sources::Quick)
+        self.inspect().explain(resource, None, Sources::Quick)
     }
 
     /// Lists the cached and stored tokens, without the values of their headers.

@@ -26,16 +26,16 @@ pub fn configured_settings(profile: &Profile, service: &str) -> Vec<&'static str
 }
 
 /// The login of a service.
-pub struct Login {
+pub struct Login<'a> {
     /// The name of the service.
-    pub service: &'static str,
+    pub service: &'a str,
     /// A resource whose token needs the login.
-    pub resource: &'static str,
+    pub resource: &'a str,
 }
 
 /// The logins of all services. The package need not exist: MASV rejects an API key before it looks
 /// for the package.
-pub const LOGINS: [Login; 2] = [
+pub const LOGINS: [Login<'static>; 2] = [
     Login {
         service: "masv",
         resource: "masv:packages/keyferry-doctor",
@@ -46,21 +46,15 @@ pub const LOGINS: [Login; 2] = [
     },
 ];
 
-impl Login {
-    /// Returns the name of the login.
-    pub fn name(&self) -> String {
-        format!("{} login", self.service)
-    }
-
-    /// Returns the error with which the next login would fail, and when a recorded failure happened.
-    /// Sends no request.
-    pub fn failure(&self, session: &Session, sources: Sources) -> Option<(Error, Option<i64>)> {
-        let explained = session.inspect().explain(self.resource, sources).ok()?;
+impl Login<'_> {
+    /// Returns the error with which the next login would fail. Sends no request.
+    pub fn failure(&self, session: &Session, sources: Sources) -> Option<Error> {
+        let explained = session
+            .inspect()
+            .explain(self.resource, None, sources)
+            .ok()?;
         match explained.fetch {
-            Some(NextStep::Fail {
-                error,
-                since_unix_s,
-            }) => Some((error, since_unix_s)),
+            Some(NextStep::Fail { error, .. }) => Some(error),
             _ => None,
         }
     }

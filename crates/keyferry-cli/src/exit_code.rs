@@ -31,9 +31,9 @@ pub fn of_error(error: &Error) -> u8 {
 
 /// The section of a command's help that lists the exit codes.
 pub const EXIT_CODES_HELP: &str = "Exit codes:
-  0  success
-  1  failure; standard error says why and what to do
-  2  invalid command line
-  3  login or configuration required
-  4  temporary failure, such as no network; retry later
+  0    success
+  1    failure; standard error says why and what to do
+  2    invalid command line
+  3    login or configuration required
+  4    temporary failure, such as no network; retry later
   130  Ctrl-C at a prompt";

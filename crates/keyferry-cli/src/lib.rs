@@ -14,6 +14,7 @@ pub mod json;
 pub mod log_output;
 pub mod progress;
 pub mod prompt;
+pub mod recorded_failure;
 pub mod resource_input;
 pub mod save_secret;
 pub mod secret_input;

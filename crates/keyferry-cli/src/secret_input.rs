@@ -28,7 +28,8 @@ pub struct LinkPasswordInput {
     /// Read the password of a protected link from this file
     ///
     /// Other users must not be able to read the file. Without this option and --link-password-fd,
-    /// keyferry prompts for the password at a terminal if the service rejects the link.
+    /// `header`, `token` and `curl` prompt for the password at a terminal if the service rejects the
+    /// link.
     #[arg(long, value_name = "FILE")]
     pub link_password_file: Option<PathBuf>,
     /// Read the password of a protected link from this file descriptor

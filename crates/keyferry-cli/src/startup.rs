@@ -22,6 +22,7 @@ use crate::sys;
 use crate::terminal::{Output, TerminalCaps};
 use crate::{commands, log_output, variables};
 use keyferry::config::{process_environment, trusts_environment};
+use keyferry::error::{Error, ErrorKind};
 use keyferry::log::{self, Level};
 use keyferry::sys::io_cause::{self, Subject};
 
@@ -54,9 +55,8 @@ pub fn run_program(
     };
     if !trusts_environment() {
         streams.json = JsonOutput::of(env::args_os().skip(1));
-        return ExitCode::from(streams.fail(
-            "cannot run with raised privilege (AT_SECURE), because the caller controls the environment; remove the program's setuid and setgid bits (`chmod ug-s`) and its file capabilities (`setcap -r`)",
-        ));
+        let what = "cannot run with raised privilege (AT_SECURE), because the caller controls the environment; remove the program's setuid and setgid bits (`chmod ug-s`) and its file capabilities (`setcap -r`)";
+        return ExitCode::from(streams.fail_with(&Error::new(ErrorKind::Unsupported, what)));
     }
     ExitCode::from(run(
         env::args_os().skip(1).collect(),

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::exit_code::{self, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::json::{self, JsonOutput};
+use crate::recorded_failure::with_times;
 use crate::terminal::Output;
+use keyferry::clock::Clock;
 use keyferry::error::{Error, ErrorKind};
 use keyferry::sys::io_cause::{self, Subject};
 
@@ -36,13 +38,9 @@ impl Streams<'_> {
         self.stdout.write_line(&json::document(fields))
     }
 
-    /// Writes a message to standard error and returns [`EXIT_FAILED`]. With `--json`, also writes
-    /// the document of the error.
+    /// Writes a message to standard error and returns [`EXIT_FAILED`]. It is for commands without
+    /// `--json`, and for commands that have written their document.
     pub fn fail(&mut self, message: &str) -> u8 {
-        self.write_error(
-            &Error::new(ErrorKind::Config, message.to_owned()),
-            json!({}),
-        );
         self.write_message(message)
     }
 
@@ -65,6 +63,10 @@ impl Streams<'_> {
         self.write_error(error, fields);
         let pause = error.retry_after_s().filter(|_| error.is_transient());
         match pause {
+            _ if error.since_unix_s.is_some() => {
+                let now_s = Clock::system().now_us().div_euclid(1_000_000);
+                self.write_message(&with_times(error, now_s))
+            }
             Some(seconds) => {
                 self.write_message(&format!("{} (wait at least {seconds} s)", error.message()))
             }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use std::env;
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
@@ -353,9 +354,17 @@ fn the_sandbox_tells_programs_in_json_and_takes_ports() {
         ),
         (Some(c::API_KEY), Some(running.child.id().into()))
     );
-    // The line to try works as it stands.
+    // The line to try works as it stands, in a shell that has the variables and finds keyferry. No
+    // secret is an argument.
+    let tried = printed_json["try"].as_str().unwrap();
+    assert_no_secrets(tried);
+    let variables = printed_json["variables"].as_object().unwrap().iter();
+    let programs = Path::new(env!("CARGO_BIN_EXE_keyferry")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap());
     let tried = Command::new("sh")
-        .args(["-c", printed_json["try"].as_str().unwrap()])
+        .args(["-c", tried])
+        .envs(variables.map(|(name, value)| (name, value.as_str().unwrap())))
+        .env("PATH", path)
         .output()
         .unwrap();
     assert!(
@@ -367,7 +376,7 @@ fn the_sandbox_tells_programs_in_json_and_takes_ports() {
         .keyferry(&["sandbox", "--masv-port", &port.to_string()])
         .output()
         .unwrap();
-    assert_eq!(taken.status.code(), Some(1));
+    assert_eq!(taken.status.code(), Some(3));
     assert!(
         text(&taken.stderr).contains("a port is in use"),
         "{}",

@@ -10,12 +10,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::commands::explain::failure;
 use crate::context::CliContext;
 use crate::credentials::{LOGINS, Login, configured_settings};
 use crate::exit_code::{self, EXIT_FAILED, EXIT_OK};
 use crate::log_output::{LogOptions, collect_warnings};
 use crate::progress::with_progress;
+use crate::recorded_failure::with_times;
 use crate::secrets;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
@@ -213,6 +213,7 @@ fn run_checks(options: &DoctorOptions, context: &CliContext, report: &mut Report
                     check_login(&login, &session, &profile, is_accepted.is_some(), report);
                 }
             }
+            check_plugin_logins(&session, &profile, report);
         }
         Err(error) => report.fail("session", &error),
     }
@@ -527,13 +528,13 @@ fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
 /// Reports the last refusal or pause of a service, if it still applies. If the service has just
 /// accepted the login, that is only a note.
 fn check_login(
-    login: &Login,
+    login: &Login<'_>,
     session: &Session,
     profile: &Profile,
     is_accepted: bool,
     report: &mut Report,
 ) {
-    let Some((error, since_unix_s)) = login.failure(session, Sources::All) else {
+    let Some(error) = login.failure(session, Sources::All) else {
         return;
     };
     let is_missing = matches!(
@@ -547,13 +548,34 @@ fn check_login(
         return;
     }
     let now_s = Clock::system().now_us().div_euclid(1_000_000);
-    let what = failure(&error, since_unix_s, now_s);
+    let what = with_times(&error, now_s);
+    // The service may have asked for the pause after a request that was no login.
+    let kind = if error.is_transient() {
+        "pause"
+    } else {
+        "login"
+    };
+    let name = format!("{} {kind}", login.service);
     if is_accepted {
         let remedy = format!("`keyferry login {}` ends that", login.service);
         let what = format!("requests still get the earlier error, and {remedy}: {what}");
-        report.add(&login.name(), CheckState::Note, what);
+        report.add(&name, CheckState::Note, what);
     } else {
-        report.fail_with(&login.name(), &error, what);
+        report.fail_with(&name, &error, what);
+    }
+}
+
+/// Reports the last refusal or pause of each plugin's service. The plugins are not called.
+fn check_plugin_logins(session: &Session, profile: &Profile, report: &mut Report) {
+    for service_info in session.inspect().services() {
+        let service = service_info.service;
+        if let Some(resource) = session.inspect().sample_resource(service) {
+            let login = Login {
+                service,
+                resource: &resource,
+            };
+            check_login(&login, session, profile, false, report);
+        }
     }
 }
 
@@ -561,7 +583,7 @@ fn check_login(
 /// configured. The token and the outcome are kept in memory only, so that the check sends
 /// the secrets even if they were refused before.
 fn try_login(
-    login: &Login,
+    login: &Login<'_>,
     config: &Config,
     profile: &Profile,
     context: &CliContext,
@@ -580,14 +602,15 @@ fn try_login(
         .set("store", "memory".into())
         .and_then(|()| context.open_session(config, Some(profile.account())))
         .and_then(|session| session.token_for(&Request::new(login.resource)));
+    let name = format!("{} login", login.service);
     match outcome {
         Err(error) if error.kind != ErrorKind::NotFound => {
-            report.fail(&login.name(), &error);
+            report.fail(&name, &error);
             Some(false)
         }
         _ => {
             let what = format!("{} accepted {}", login.service, keys.join(" and "));
-            report.add(&login.name(), CheckState::Good, what);
+            report.add(&name, CheckState::Good, what);
             Some(true)
         }
     }

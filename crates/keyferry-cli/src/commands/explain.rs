@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use crate::context::CliContext;
 use crate::progress::with_progress;
+use crate::recorded_failure::with_times;
 use crate::resource_input::read_resource;
+use crate::secret_input::LinkPasswordInput;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use crate::time_format::{format_duration, rfc3339};
 use keyferry::clock::Clock;
-use keyferry::error::{Error, ErrorKind};
 use keyferry::ffi::json;
 use keyferry::model::key::ResourceKind;
 use keyferry::session::Session;
@@ -29,6 +30,9 @@ pub struct ExplainOptions {
     /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// The password of a protected link.
+    #[command(flatten)]
+    pub link_password: LinkPasswordInput,
     /// Also show internals: the key in the store, generation, refresh times and clock skew
     #[arg(short, long, conflicts_with = "json")]
     pub verbose: bool,
@@ -41,9 +45,12 @@ pub struct ExplainOptions {
 pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let resource = read_resource(&options.resource, streams.stdin);
     let explained = resource.and_then(|resource| {
+        let link_password = options.link_password.read()?;
         let session = context.open_configured_session(options.profile.as_deref())?;
         let explanation = with_progress(streams, "keyferry: reading the secrets", || {
-            session.inspect().explain(&resource, Sources::All)
+            session
+                .inspect()
+                .explain(&resource, link_password, Sources::All)
         })?;
         Ok((session, explanation))
     });
@@ -158,36 +165,20 @@ fn next(explanation: &Explanation, now_s: i64) -> String {
         NextStep::ReadSecret(key) => {
             format!("reads {key}, which explain does not do, because it may send a request")
         }
-        NextStep::Fail {
-            error,
-            since_unix_s,
-        } => format!("would fail: {}", failure(error, *since_unix_s, now_s)),
+        NextStep::CallPlugin { unset } if unset.is_empty() => {
+            format!("calls `acquire` of the plugin {service}, which may send requests")
+        }
+        NextStep::CallPlugin { unset } => format!(
+            "calls `acquire` of the plugin {service}, which may fail without {}, because no value is set",
+            unset.join(" and ")
+        ),
+        NextStep::Fail { error, .. } => format!("would fail: {}", with_times(error, now_s)),
         _ => format!("asks {service} for a token"),
     };
     if explanation.token.is_some() {
         return format!("{step}; if that fails, this token is returned");
     }
     step
-}
-
-/// Returns the message of a recorded failure, when it happened and when the service is contacted
-/// again.
-pub fn failure(error: &Error, since_unix_s: Option<i64>, now_s: i64) -> String {
-    let what = match error.kind {
-        ErrorKind::BadCredentials => "refused",
-        ErrorKind::Throttled => "asked to pause",
-        _ => "failed",
-    };
-    let since = since_unix_s.map(|since| format!("{what} {} ago", format_duration(now_s - since)));
-    let again = error.retry_after_s().map(|left_s| {
-        let left_s = i64::try_from(left_s).unwrap_or(i64::MAX);
-        format!("tried again in {}", format_duration(left_s))
-    });
-    let times: Vec<_> = since.into_iter().chain(again).collect();
-    if times.is_empty() {
-        return error.message().to_owned();
-    }
-    format!("{} ({})", error.message(), times.join("; "))
 }
 
 /// The fields of the JSON document that the rows for people show.

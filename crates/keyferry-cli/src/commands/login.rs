@@ -49,6 +49,10 @@ pub struct LoginOptions {
     #[arg(long, value_enum, value_name = "WHERE")]
     pub save: Option<SaveTarget>,
     /// Use this profile from config.toml, or add a new profile to it
+    ///
+    /// A profile keeps a second account apart from the first one. For example, `keyferry login masv
+    /// --profile client --email ADDRESS` logs in with the second account, and `keyferry header
+    /// --profile client URL` uses that login. Without --profile, the first account stays in use.
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// Print JSON instead of a message

@@ -55,6 +55,9 @@ use status::StatusOptions;
 /// user's programs share the stored tokens: scripts, curl, git, build tools and applications.
 ///
 /// For a first look, run `keyferry demo`. It needs no account.
+///
+/// With an account, run `keyferry login masv`, then `keyferry curl -- -sS URL`. If something fails, run
+/// `keyferry doctor`.
 pub struct CommandLine {
     /// The command.
     #[command(subcommand)]
@@ -94,6 +97,10 @@ pub enum Command {
     /// If standard input is a terminal, keyferry prompts for the secret there. If it is not, keyferry
     /// reads the secret from standard input. --secret-fd and --secret-file name another source. No option takes the secret
     /// itself, because other users of the machine can read command lines.
+    ///
+    /// With a password: `keyferry login masv --email ADDRESS`
+    ///
+    /// With an API key: `keyferry login masv --with-key --save file`
     #[command(after_help = EXIT_CODES_HELP)]
     Login(LoginOptions),
     /// Delete stored tokens, and the secrets that `keyferry login --save` saved

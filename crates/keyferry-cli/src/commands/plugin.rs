@@ -18,6 +18,7 @@ use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::config::{DeclaredKind, Profile};
+use keyferry::error::{Error, ErrorKind};
 use keyferry::plugin::{self, Instance, Plugins};
 use keyferry::sys::io_cause::{self, Subject};
 use keyferry::sys::process::{Limits, RunOutcome, run as run_program, this_program};
@@ -197,10 +198,9 @@ fn check_in_child(file: &Path, as_json: bool, streams: &mut Streams<'_>) -> u8 {
     let program = match this_program() {
         Ok(program) => program,
         Err(error) => {
-            return streams.fail(&format!(
-                "cannot find the path of this program: {}",
-                io_cause::explain(&error, Subject::Program)
-            ));
+            let why = io_cause::explain(&error, Subject::Program);
+            let what = format!("cannot find the path of this program: {why}");
+            return streams.fail_with(&Error::new(ErrorKind::Plugin, what));
         }
     };
     let mut command = Command::new(program);
@@ -211,10 +211,9 @@ fn check_in_child(file: &Path, as_json: bool, streams: &mut Streams<'_>) -> u8 {
     let (output, ended) = match outcome {
         Ok(done) => done,
         Err(error) => {
-            return streams.fail(&format!(
-                "cannot start the check: {}",
-                io_cause::explain(&error, Subject::Program)
-            ));
+            let why = io_cause::explain(&error, Subject::Program);
+            let what = format!("cannot start the check: {why}");
+            return streams.fail_with(&Error::new(ErrorKind::Plugin, what));
         }
     };
     let report = CheckReport::parse(&String::from_utf8_lossy(&output), &ended);

@@ -61,14 +61,14 @@ pub struct SandboxOptions {
 pub fn run(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> u8 {
     match serve(options, parent, streams) {
         Ok(()) => EXIT_OK,
-        Err(error) => streams.fail(error.message()),
+        Err(error) => streams.fail_with(&error),
     }
 }
 
 fn serve(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> Result<()> {
     let signal_error = |error: io::Error| {
         Error::new(
-            ErrorKind::Config,
+            ErrorKind::Unsupported,
             format!("cannot wait for signals: {}", io_cause::reason(&error)),
         )
     };
@@ -147,7 +147,7 @@ fn write_error(error: io::Error) -> Error {
             io_cause::explain(&error, Subject::Stream)
         ),
     };
-    Error::new(ErrorKind::Config, what)
+    Error::new(ErrorKind::Unsupported, what)
 }
 
 /// The information to print about a running sandbox.
@@ -246,19 +246,16 @@ impl SandboxInfo {
         text
     }
 
-    /// Returns a curl command that works without keyferry. The API key in it is not secret, because
-    /// it is the same in every sandbox.
+    /// Returns a curl command for a shell that has set the variables. No credential is passed in an
+    /// argument, as in a command for the real MASV.
     fn curl_example(&self) -> String {
         let ca = self
             .ca_file
             .iter()
             .map(|path| format!("--cacert {} ", quote(path)))
             .collect::<String>();
-        format!(
-            "curl -sS {ca}-H {} {}/v1/teams",
-            quote(&format!("X-API-KEY: {}", c::API_KEY)),
-            self.masv_url
-        )
+        let url = format!("{}/v1/teams", self.masv_url);
+        format!("keyferry header {url} | curl -sS {ca}-H @- {url}")
     }
 
     fn json(&self) -> Value {

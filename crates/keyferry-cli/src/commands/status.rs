@@ -227,7 +227,7 @@ fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<ServiceRow>
 /// Says why the next login to a service would fail, as far as that is known without a request.
 fn login_failure(session: &Session, service: &str) -> Option<&'static str> {
     let login = LOGINS.iter().find(|login| login.service == service)?;
-    let (error, _) = login.failure(session, Sources::Quick)?;
+    let error = login.failure(session, Sources::Quick)?;
     Some(match error.kind {
         ErrorKind::BadCredentials => "the last login was refused",
         ErrorKind::Throttled | ErrorKind::Unavailable => "the service asked for a pause",

@@ -9,7 +9,10 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use keyferry::error::{Error, ErrorKind};
+use keyferry::ffi::status;
 use keyferry_cli::commands::curl::STOP_CONFIG;
+use keyferry_cli::exit_code::{EXIT_USAGE, of_error};
 use keyferry_sandbox::{Fault, credentials as c};
 use keyferry_testing::child::{ProgramOutput, run_with_input};
 use keyferry_testing::documents::read;
@@ -153,6 +156,18 @@ fn document(output: &ProgramOutput) -> Map<String, Value> {
     serde_json::from_str(&output.out).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// The exit code that belongs to the field `error` of a document.
+fn exit_code(error: &Value) -> i32 {
+    let numbers = status::TABLE.iter();
+    let mut found = numbers.filter(|(number, ..)| json!(number) == error["status"]);
+    let kind = found.next().unwrap().1.unwrap();
+    match kind {
+        // Only a wrong command line has this status.
+        ErrorKind::InvalidValue => EXIT_USAGE.into(),
+        _ => of_error(&Error::new(kind, "")).into(),
+    }
+}
+
 /// Checks a document against the table in a section of docs/json.md and against its golden file.
 /// `volatile` are strings that change from run to run, with their replacements.
 #[track_caller]
@@ -162,7 +177,7 @@ fn check_document(name: &str, heading: &str, output: &ProgramOutput, volatile: &
     let errors = Fields::of("Errors");
     let mut golden = Map::from_iter([("format".to_owned(), json!(1))]);
     if let Some(error) = found.remove("error") {
-        assert_ne!(output.code, Some(0), "{output:?}");
+        assert_eq!(output.code, Some(exit_code(&error)), "{output:?}");
         let message = error["message"].as_str().unwrap().to_owned();
         assert!(
             !message.is_empty() && (output.code == Some(2) || output.err.contains(&message)),
@@ -426,6 +441,11 @@ fn every_command_has_json_and_fails_in_it() {
             "KEYFERRY_E_CONFIG",
             "{words:?}"
         );
+        assert_eq!(
+            output.code,
+            Some(exit_code(&document(&output)["error"])),
+            "{words:?}"
+        );
         assert!(
             output.err.contains("config.toml is not valid TOML"),
             "{output:?}"
@@ -458,6 +478,52 @@ fn collect(command: &clap::Command, words: &mut Vec<String>, all: &mut Vec<(Vec<
         collect(command, words, all);
         words.pop();
     }
+}
+
+/// A failure that has nothing to do with the configuration: a port that is in use.
+#[test]
+fn a_sandbox_that_cannot_start_has_the_status_of_its_exit_code() {
+    let harness = Harness::watching_arguments();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = harness.keyferry(&["sandbox", "--json", "--masv-port", &port]);
+    let error = &document(&output)["error"];
+    assert_eq!(error["name"], "KEYFERRY_E_CONFIG");
+    assert_eq!(output.code, Some(exit_code(error)));
+}
+
+/// The first refusal says how long the secret is not sent again, and the next one, which sends
+/// nothing, also says when it was refused.
+#[test]
+fn a_refusal_and_its_repetition_say_how_long_to_wait() {
+    let harness = Harness::watching_arguments();
+    let run = |arguments: &[&str], password: &str| {
+        let mut command = harness.program(KEYFERRY, arguments);
+        command
+            .env_remove("KEYFERRY_STORE")
+            .env("KEYFERRY_MASV_PASSWORD", password);
+        run_with_input(&mut command, "")
+    };
+    let retry_after = |output: &ProgramOutput| document(output)["error"]["retry_after_s"].as_u64();
+    let first = run(&["header", "user", "--json"], "made-up");
+    assert_eq!(retry_after(&first), Some(60), "{first:?}");
+    assert!(!first.err.contains(" ago"), "{first:?}");
+    let again = run(&["header", "user", "--json"], "made-up");
+    assert!(retry_after(&again).is_some_and(|left_s| left_s <= 60));
+    assert!(
+        again.err.contains(" (refused ") && again.err.contains(" ago; tried again in "),
+        "{again:?}"
+    );
+    // A 429 without a `Retry-After`.
+    let throttle = Fault::status(429).path("/v1/auth").forever();
+    harness.sandbox().fault(throttle);
+    let first = run(&["header", "user", "--json"], c::PASSWORD);
+    assert_eq!(retry_after(&first), Some(5), "{first:?}");
+    let again = run(&["header", "user"], c::PASSWORD);
+    assert!(
+        again.err.contains("(asked to pause ") && !again.err.contains("wait at least"),
+        "{again:?}"
+    );
 }
 
 #[test]

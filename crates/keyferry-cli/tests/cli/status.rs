@@ -203,6 +203,51 @@ fn explain_says_where_the_header_comes_from_and_why_a_request_would_fail() {
     let next = &rows(&["explain", &package])["next"];
     let paused = "would fail: MASV is rate limiting requests (429); retry later (asked to pause ";
     assert!(next.starts_with(paused), "{next}");
+    let doctor = run(&["doctor"]);
+    assert_eq!(doctor.code, Some(4), "{}", doctor.out);
+    assert!(
+        doctor.out.contains("\nmasv pause ") && !doctor.out.contains("\nmasv login "),
+        "a pause of reads is no login: {}",
+        doctor.out
+    );
+}
+
+#[test]
+fn explain_takes_the_password_of_a_link() {
+    let harness = Harness::watching_arguments();
+    let link = format!(
+        "links/{}?secret={}\n",
+        c::PROTECTED_LINK_ID,
+        c::PROTECTED_LINK_SECRET
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = harness.program_without_secrets(KEYFERRY, arguments);
+        run_with_input(command.env_remove("KEYFERRY_STORE"), &link)
+    };
+    let next = |output: &ProgramOutput| {
+        let rows = fields(output);
+        let row = rows.iter().find(|row| row[0] == "next");
+        row.unwrap_or_else(|| panic!("{output:?}"))[1].to_owned()
+    };
+    let file = harness.write_private_file("home/link-password", c::LINK_PASSWORD);
+    let with_password = ["--link-password-file", file.to_str().unwrap(), "-"];
+    let explain = |more: &[&str]| run(&[&["explain"], more].concat());
+    assert_eq!(run(&["header", "-"]).code, Some(3));
+    let refused = next(&explain(&["-"]));
+    assert!(
+        refused.starts_with("would fail: MASV rejected"),
+        "{refused}"
+    );
+    assert_eq!(
+        next(&explain(&with_password)),
+        "sends the link's secret to masv for a token"
+    );
+    let header = run(&[&["header"], &with_password[..]].concat());
+    assert_eq!(header.code, Some(0), "{header:?}");
+    assert_eq!(
+        next(&explain(&with_password)),
+        "returns this token, without a request"
+    );
 }
 
 #[test]

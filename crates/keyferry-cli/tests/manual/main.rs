@@ -98,6 +98,8 @@ fn a_page_has_its_sections() {
     ] {
         assert!(has(page, heading), "{page}: {heading}");
     }
+    let synopsis = "[\\fB\\-\\-email\\fR \\fIADDRESS\\fR]";
+    assert!(pages["keyferry-login.1"].contains(synopsis));
     let settings = keyferry::config::SETTINGS.iter();
     for setting in settings {
         let item = format!(".TP\n\\fB{}\\fR\n", setting.key);

@@ -20,7 +20,9 @@ pub(crate) fn command_page(command: &clap::Command, words: &[&str]) -> String {
     let man = Man::new(command.clone().name(name).bin_name(words.join(" ")));
     let mut body = Vec::new();
     man.render_name_section(&mut body).unwrap();
-    man.render_synopsis_section(&mut body).unwrap();
+    let mut synopsis = Vec::new();
+    man.render_synopsis_section(&mut synopsis).unwrap();
+    body.extend(with_value_names(command, String::from_utf8(synopsis).unwrap()).into_bytes());
     man.render_description_section(&mut body).unwrap();
     man.render_options_section(&mut body).unwrap();
     if command.has_subcommands() {
@@ -39,6 +41,21 @@ pub(crate) fn command_page(command: &clap::Command, words: &[&str]) -> String {
         page += &to_roff(&text);
     }
     page + &see_also(&format!("{name}(1)"))
+}
+
+/// Adds the names of the options' values to a synopsis. clap_mangen leaves them out.
+fn with_value_names(command: &clap::Command, synopsis: String) -> String {
+    let options = command
+        .get_opts()
+        .filter_map(|option| Some((option.get_long()?, option.get_value_names()?)));
+    options.fold(synopsis, |synopsis, (long, names)| {
+        let option = format!("\\fB{}\\fR", escaped(&format!("--{long}")));
+        let names: String = names
+            .iter()
+            .map(|name| format!(" \\fI{name}\\fR"))
+            .collect();
+        synopsis.replace(&format!("{option}]"), &format!("{option}{names}]"))
+    })
 }
 
 /// Returns the page of `config.toml` and of the environment variables.

@@ -129,6 +129,69 @@ fn logout_takes_the_service_of_a_plugin() {
     assert_ne!(run(&["token", &url]).out, first);
 }
 
+/// `explain` and `doctor` say for a plugin's service as much as for a built-in service, and do not call
+/// the plugin.
+#[test]
+fn explain_and_doctor_say_what_happens_next() {
+    let template = TemplatePlugin::new();
+    let url = format!("{}/v1/library", template.studio.url());
+    let run = |arguments: &[&str], key: Option<&str>| {
+        let mut command = template.program(KEYFERRY, arguments);
+        command.env("KEYFERRY_STORE", "file");
+        match key {
+            Some(key) => command.env("KEYFERRY_TEMPLATE_KEY", key),
+            None => command.env_remove("KEYFERRY_TEMPLATE_KEY"),
+        };
+        child::run(&mut command, LIMIT)
+    };
+    let explain = |key: Option<&str>| run(&["explain", &url], key);
+    let assert_next = |output: &ProgramOutput, next: &str| {
+        let rows = output.out.lines();
+        let mut shown = rows.filter_map(|line| line.strip_prefix("next"));
+        let shown = shown.next().unwrap_or_default().trim();
+        assert!(shown.starts_with(next), "{next}: {}", output.said());
+    };
+    let calls = "calls `acquire` of the plugin template, which may ";
+    let before = explain(Some(KEY));
+    assert_next(&before, &format!("{calls}send requests"));
+    let source = "template.key from variable KEYFERRY_TEMPLATE_KEY";
+    assert!(before.out.contains(source), "{}", before.out);
+    assert_next(
+        &explain(None),
+        &format!("{calls}fail without template.key, because no value is set"),
+    );
+    let document = run(&["explain", &url, "--json"], Some(KEY)).out;
+    assert!(document.contains("\"step\":\"call_plugin\""), "{document}");
+    assert!(template.studio.server.requests().is_empty());
+
+    run(&["header", &url], Some("wrong")).assert_error(3, "template");
+    let sent = template.studio.server.count("POST /v1/sessions");
+    let refused = explain(Some("wrong"));
+    assert_next(&refused, "would fail: ");
+    for part in [" (refused ", " ago; tried again in "] {
+        assert!(refused.out.contains(part), "{}", refused.out);
+    }
+    let doctor = run(&["doctor"], Some("wrong")).out;
+    let row = doctor
+        .lines()
+        .find(|line| line.starts_with("template login"));
+    let row = row.unwrap_or_else(|| panic!("{doctor}"));
+    assert!(row.contains("BAD") && row.contains(" (refused "), "{row}");
+    assert_next(&explain(Some(KEY)), calls);
+    assert_eq!(template.studio.server.count("POST /v1/sessions"), sent);
+
+    assert_eq!(run(&["header", &url], Some(KEY)).code, Some(0));
+    let stored = explain(Some(KEY));
+    assert_next(&stored, "returns this token, without a request");
+    assert!(stored.out.contains("the store (file)"), "{}", stored.out);
+
+    let other = format!("{}/v9/library", template.studio.url());
+    run(&["explain", &other], Some(KEY)).assert_error(
+        1,
+        "the URL belongs to template, but its path has no known version prefix; check that the path begins with /v1/\n",
+    );
+}
+
 #[test]
 fn setup_makes_git_ask_for_the_plugins_token() {
     let template = TemplatePlugin::new();
