@@ -92,7 +92,10 @@ fn explain_starts_no_program_unless_it_may_read_all_sources() {
     );
     assert_eq!(explained.settings[1].source, "command /bin/sh");
     assert!(!mark.exists());
-    let explained = session.inspect().explain("user", None, Sources::All).unwrap();
+    let explained = session
+        .inspect()
+        .explain("user", None, Sources::All)
+        .unwrap();
     assert!(matches!(explained.fetch, Some(NextStep::LogIn)));
     assert!(mark.exists());
     assert_eq!(harness.sandbox().count("requests"), 0);
