@@ -108,7 +108,7 @@ impl Broker {
         let began = Instant::now();
         self.begin_close(began + MAX_RENEWAL_AT_END);
         self.state.saves.wait(began);
-        self.workers.wait_idle(began + MAX_SAVE_AT_END);
+        self.workers.close(began + MAX_SAVE_AT_END);
         self.state.saves.abandon();
     }
 

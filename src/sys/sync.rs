@@ -62,6 +62,11 @@ impl Condvar {
         Self(sync::Condvar::new())
     }
 
+    /// Wakes one waiting thread.
+    pub fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
     /// Wakes all waiting threads.
     pub fn notify_all(&self) {
         self.0.notify_all();

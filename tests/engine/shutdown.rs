@@ -20,13 +20,25 @@ fn two_hundred_sessions_leave_nothing_behind() {
     run_in_own_process("shutdown::cycles", &[]);
 }
 
-fn threads() -> usize {
+#[test]
+fn idle_threads_end_while_the_session_is_open_and_with_it() {
+    run_in_own_process("shutdown::idle", &[]);
+}
+
+fn thread_names() -> impl Iterator<Item = String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names =
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names
-        .filter(|name| name.starts_with("keyferry") && !name.starts_with("keyferry-sandbo"))
-        .count()
+    names.filter(|name| name.starts_with("keyferry") && !name.starts_with("keyferry-sandbo"))
+}
+
+fn threads() -> usize {
+    thread_names().count()
+}
+
+/// The threads that run flights, and those that wait for one.
+fn workers() -> usize {
+    thread_names().filter(|name| name == "keyferry\n").count()
 }
 
 fn descriptors() -> usize {
@@ -151,6 +163,27 @@ fn refresh_hangs(threads_before: usize) {
         threads_before,
         begun + Duration::from_secs(1),
     );
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn idle() {
+    let sandbox = sessions::sandbox();
+    let session = sessions::open(&sandbox);
+    assert_eq!(threads(), 0, "before the first use of the network");
+    session.token("user").unwrap();
+    for round in 0..2 {
+        together(12, |number| {
+            session.token(&package(1 + 12 * round + number)).map(drop)
+        });
+        back_to("workers", workers, 0, Instant::now() + LONG);
+        assert!(threads() > 0, "the session is open");
+    }
+    // A thread is idle when the session closes, unless this machine is so slow that it has ended.
+    session.token(&package(30)).unwrap();
+    let begun = Instant::now();
+    drop(session);
+    back_to("threads", threads, 0, begun + Duration::from_secs(1));
 }
 
 #[test]

@@ -45,6 +45,14 @@ const FILE_LOCK: &[(&str, &str)] = &[
     ),
 ];
 
+const WORKERS: &[(&str, &str)] = &[("use std::thread::Builder;", "use loom::thread::Builder;")];
+
+/// Ends a thread's rest at once. Loom's waits never time out.
+const REST_ENDS: (&str, &str) = (
+    "has_rested = self.woken.wait_until(&mut state, until);",
+    "drop(state);\n            let _ = until;\n            state = self.state.lock();\n            has_rested = true;",
+);
+
 /// The name of a planted fault, and the texts that plant it.
 type Plant = (&'static str, &'static [(&'static str, &'static str)]);
 
@@ -80,6 +88,29 @@ const SINGLE_FLIGHT_PLANTS: &[Plant] = &[
             "drop(progress);\n        self.changed.notify_all();",
             "drop(progress);",
         )],
+    ),
+];
+
+/// The first is no fault: in it, rests end.
+const WORKERS_PLANTS: &[Plant] = &[
+    ("whose_rests_end", &[REST_ENDS]),
+    (
+        "loses_work_when_a_rest_ends",
+        &[
+            REST_ENDS,
+            (
+                "if let Some(work) = state.queue.pop_front() {",
+                "if let (false, Some(work)) = (has_rested, state.queue.pop_front()) {",
+            ),
+        ],
+    ),
+    (
+        "hands_over_without_waking",
+        &[("self.woken.notify_one();", "")],
+    ),
+    (
+        "closes_without_waking",
+        &[("self.woken.notify_all();", "")],
     ),
 ];
 
@@ -124,13 +155,14 @@ fn main() {
         "{}\nmod model {{ pub mod key {{ #[derive(Clone)] pub struct Access; }}\n{} }}\n\
          mod secret {{ #[derive(Clone)] pub struct Secret; }}\n\
          mod sys {{ {}\n{}\n{} }}\n\
-         mod engine {{ {} }}\n",
+         mod engine {{ {}\n{} }}\n",
         plain("error"),
         copies.module("model/request", REQUEST, None),
         copies.module("sys/sync", SYNC, None),
         sys.concat(),
         copies.with_plants("sys/file_lock", FILE_LOCK, FILE_LOCK_PLANTS),
         copies.with_plants("engine/single_flight", &[], SINGLE_FLIGHT_PLANTS),
+        copies.with_plants("engine/workers", WORKERS, WORKERS_PLANTS),
     );
     fs::write(copies.out.join("sources.rs"), sources).expect("OUT_DIR can be written");
 }

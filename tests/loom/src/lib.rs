@@ -1,5 +1,5 @@
 //! Runs parts of the library in every order that the memory model allows: the cache's blocks, single
-//! flight, and the table of locks that the threads of a process share.
+//! flight, the worker threads, and the table of locks that the threads of a process share.
 //!
 //! Each model has controls: the same model with a planted fault, which it must find. A model that
 //! finds nothing proves nothing.
@@ -9,6 +9,7 @@
 mod cache;
 mod file_lock;
 mod single_flight;
+mod workers;
 
 include!(concat!(env!("OUT_DIR"), "/sources.rs"));
 
@@ -28,8 +29,13 @@ const MAX_PREEMPTIONS: usize = 5;
 
 /// Runs a model.
 fn run(model: fn()) {
+    run_with(model, MAX_PREEMPTIONS);
+}
+
+/// Runs a model in which a thread is interrupted at most this many times.
+fn run_with(model: fn(), max_preemptions: usize) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(MAX_PREEMPTIONS);
+    builder.preemption_bound = Some(max_preemptions);
     builder.check(model);
 }
 
