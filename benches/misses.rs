@@ -251,7 +251,7 @@ impl Process {
     /// Sends a line, and returns the numbers of the response.
     fn ask<const N: usize>(&mut self, line: &str) -> Result<[f64; N], Failure> {
         let input = self.input.as_mut().ok_or("the client has no input")?;
-        writeln!(input, "{line}")?;
+        input.write_all(format!("{line}\n").as_bytes())?;
         let response = self.read_line()?;
         let numbers: Result<Vec<f64>, _> = response.split(' ').map(str::parse).collect();
         numbers?

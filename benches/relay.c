@@ -191,7 +191,8 @@ static void answer(void) {
     char line[64];
     ssize_t length = read(0, line, sizeof line);
     if (length <= 0) exit(0);
-    printf("%lu %lu\n", connections, round_trips);
+    for (ssize_t at = 0; at < length; at++)
+        if (line[at] == '\n') printf("%lu %lu\n", connections, round_trips);
     fflush(stdout);
 }
 

@@ -144,6 +144,17 @@ def programs():
     return {row[0]: (row[1], row[4], row[5]) for row in rows}
 
 
+def misses():
+    """The rows of the benchmark `misses`: (row, client) to its values, by the names of their columns."""
+    rows, columns = {}, []
+    for cells in (line.split("\t") for line in measured("misses.txt")):
+        if cells[0] == "row":
+            columns = cells[2:]
+        else:
+            rows[cells[0], cells[1]] = dict(zip(columns, cells[2:]))
+    return rows
+
+
 def charts():
     """The charts of docs/performance.md."""
     labels = {
@@ -183,9 +194,26 @@ def tables():
     helper = ["| one call, from start to exit | times the C program | peak memory |", "|---|---|---|"]
     helper += [f"| {name} | {row[1]} | {int(row[2]) / 1024:.1f} MiB |" for name, row in programs().items()]
 
+    rows = misses()
+    kinds = [  # heading, unit, column, row, the only client to show
+        ("a package, round trip of 40 ms", "round trips", "round trips", "warm", ""),
+        ("the first package of a new process that logs in, round trip of 40 ms", "round trips", "round trips", "first", "keyferry"),
+        ("the same, and the login does not tell the team", "round trips", "round trips", "first", "keyferry, team unknown"),
+        ("a package, on the same machine", "times reqwest", "times reqwest", "loopback", ""),
+        ("10,000 packages, 64 threads, round trip of 40 ms, store in memory", "tokens per second", "tokens/s", "crowd", ""),
+        ("the same, store on disk", "tokens per second", "tokens/s", "crowd-file", ""),
+        ("the first package of a new process with an API key, on the same machine", "times reqwest", "times reqwest", "tls", ""),
+    ]
+    clients = [["libcurl, kept", "libcurl, 64 kept"], ["reqwest, kept", "reqwest"], ["keyferry"]]
+    fetched = ["| a token that is not cached | unit | libcurl | reqwest | keyferry |", "|---|---|---|---|---|"]
+    for heading, unit, column, row, only in kinds:
+        names = [[], [], [only]] if only else clients
+        cells = [next((rows[row, name][column] for name in found if (row, name) in rows), "") for found in names]
+        fetched.append(f"| {heading} | {unit} | {' | '.join(cells)} |")
+
     page = ROOT / "docs/performance.md"
     text = page.read_text(encoding="utf-8")
-    for name, table in [("hit", lines), ("helper", helper)]:
+    for name, table in [("hit", lines), ("misses", fetched), ("helper", helper)]:
         between = re.compile(f"(<!-- table: {name} -->\n).*?(\n<!-- end -->)", re.S)
         text = between.sub(lambda found: found.group(1) + "\n" + "\n".join(table) + "\n" + found.group(2), text)
     if CHECK and text != page.read_text(encoding="utf-8"):

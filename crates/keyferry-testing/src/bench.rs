@@ -102,13 +102,16 @@ pub fn plugin(source: &str, harness: &Harness) -> Result<PathBuf, Failure> {
 
 fn succeed(compile: &mut Command, output: &Path) -> Result<(), Failure> {
     let include = format!("-I{}", file("include").display());
-    if compile
+    let status = compile
         .arg(include)
         .arg("-o")
         .arg(output)
-        .status()?
-        .success()
-    {
+        .status()
+        .map_err(|error| {
+            let compiler = compile.get_program().display();
+            format!("cannot start the C compiler {compiler}: {error}; install gcc")
+        })?;
+    if status.success() {
         Ok(())
     } else {
         Err(format!("cannot compile {}", output.display()).into())
