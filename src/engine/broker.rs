@@ -21,10 +21,10 @@ use crate::engine::state::{EngineParts, EngineState};
 use crate::engine::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
-use crate::model::key::{Access, ResourceKind, TokenKey};
+use crate::model::key::{Access, RequiredAccess, ResourceKind, TokenKey};
 use crate::model::request::{Cancel, Request};
 use crate::model::token::{Token, TokenKind};
-use crate::ports::service::{FoundToken, RequiredAccess};
+use crate::ports::service::FoundToken;
 use crate::ports::wait_budget::WaitBudget;
 
 /// The maximum number of background refreshes that run at the same time.
