@@ -140,18 +140,21 @@ impl Broker {
             .bound(resolved.account, resolved.service);
         let now_us = self.state.now_us(bound);
         let hit = Persistence::new(&self.state, bound).cached_for(resolved, request, now_us)?;
-        if let Some(hit) = hit
-            .as_ref()
-            .filter(|hit| now_us < hit.times.mandatory_us && !hit.rejected)
-            && freshness::lasts(hit.token.meta(), request.min_valid, now_us)
-            && freshness::is_recent(hit.token.meta(), request.max_age, now_us)
-        {
-            if now_us >= hit.times.advisory_us {
-                self.refresh_in_background(resolved, hit, now_us);
+        let is_usable = |hit: &CachedToken| {
+            now_us < hit.times.mandatory_us
+                && !hit.rejected
+                && freshness::lasts(hit.token.meta(), request.min_valid, now_us)
+                && freshness::is_recent(hit.token.meta(), request.max_age, now_us)
+        };
+        match hit {
+            Some(hit) if is_usable(&hit) => {
+                if now_us >= hit.times.advisory_us {
+                    self.refresh_in_background(resolved, &hit, now_us);
+                }
+                Ok(hit.token)
             }
-            return Ok(hit.token.clone());
+            hit => self.serve_miss(bound, resolved, request, hit),
         }
-        self.serve_miss(bound, resolved, request, hit)
     }
 
     #[cold]
