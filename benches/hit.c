@@ -14,6 +14,7 @@ static keyferry_session *session;
 static limit_table limit;
 static size_t tokens;
 static char (*names)[NAME]; /* the names that a row looks up, shuffled */
+static keyferry_request **requests; /* one for each name, for the rows that use prepared requests */
 
 static void die(const char *what) {
     fprintf(stderr, "hit: %s\n", what);
@@ -39,6 +40,26 @@ static size_t by_token(const char *name, char *buffer) {
     keyferry_token *token = NULL;
     (void)buffer;
     if (masv_token_for(session, name, &token, NULL)) return 0;
+    size_t found = keyferry_token_header_value(token, 0) != NULL;
+    keyferry_token_free(token);
+    return found;
+}
+
+static keyferry_request *request_for(const char *name) { return requests[(size_t)(name - names[0]) / NAME]; }
+
+static size_t by_request(const char *name, char *buffer) {
+    keyferry_token *token = NULL;
+    (void)buffer;
+    if (keyferry_session_token_for(session, request_for(name), &token, NULL)) return 0;
+    size_t found = keyferry_token_header_value(token, 0) != NULL;
+    keyferry_token_free(token);
+    return found;
+}
+
+static size_t by_cached(const char *name, char *buffer) {
+    keyferry_token *token = NULL;
+    (void)buffer;
+    if (keyferry_session_cached(session, request_for(name), &token, NULL)) return 0;
     size_t found = keyferry_token_header_value(token, 0) != NULL;
     keyferry_token_free(token);
     return found;
@@ -101,6 +122,23 @@ static void name_all(const char *form) {
     }
 }
 
+/* Prepares the requests for all names, and uses each once. */
+static void prepare_all(void) {
+    if (!requests) requests = calloc(tokens, sizeof *requests);
+    for (size_t n = 0; n < tokens; n++) {
+        keyferry_request_free(requests[n]);
+        if (keyferry_request_new(names[n], &requests[n], NULL)) die("cannot create a request");
+        if (!by_cached(names[n], NULL)) die("the token of a request is not cached");
+    }
+}
+
+static void free_all(void) {
+    for (size_t n = 0; requests && n < tokens; n++) keyferry_request_free(requests[n]);
+    free(requests);
+    requests = NULL;
+    free(names);
+}
+
 static void open_session(void) {
     keyferry_config *config = NULL;
     const char *plugin = getenv("HIT_PLUGIN");
@@ -153,6 +191,9 @@ static const struct {
     {"peek, miss", "transfers/01J0SANDB0XMISSED00%07u", by_peek, 1},
     {"token_for, short form", "transfers/01J0SANDB0XTRANSFER%07u", by_token, 0},
     {"token_for, URL", "https://api.massive.app/v1/transfers/01J0SANDB0XTRANSFER%07u/retry", by_token, 0},
+    {"token_for, prepared short form", "transfers/01J0SANDB0XTRANSFER%07u", by_request, 0},
+    {"token_for, prepared URL", "https://api.massive.app/v1/transfers/01J0SANDB0XTRANSFER%07u/retry", by_request, 0},
+    {"cached, prepared short form", "transfers/01J0SANDB0XTRANSFER%07u", by_cached, 0},
     {"peek, write token", "packages/01J0SANDB0XPACKAGE%07u", by_peek, 0},
     {"peek, URL of a new file", "https://api.massive.app/v1/packages/01J0SANDB0XPACKAGE%07u/files/new", by_peek, 0},
     {"peek, plugin token", "tables:01J0SANDB0XAPLUGINS%07u", by_peek, 0},
@@ -161,12 +202,17 @@ static const struct {
 };
 enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, ROW_COUNT_LARGE = ROW_COUNT - 5 };
 
+static void prepare(int row) {
+    name_all(ROWS[row].form);
+    if (ROWS[row].look == by_request || ROWS[row].look == by_cached) prepare_all();
+}
+
 /* Keeps the best time of many short turns, because noise can only add time. The rows and the numbers of threads take turns, so noise
  * affects all of them alike. */
 static void measure(int row_count, size_t rounds, int turns, double best[][3]) {
     for (int n = 0; n < turns; n++) {
         for (int row = 0; row < row_count; row++) {
-            name_all(ROWS[row].form);
+            prepare(row);
             for (int threads = 1; threads <= 2; threads++) {
                 double ns = turn(ROWS[row].look, threads, ROWS[row].misses, rounds);
                 if (n == 0 || ns < best[row][threads]) best[row][threads] = ns;
@@ -206,8 +252,8 @@ static void all_rows(size_t count) {
     }
     printf("memory, bytes per token\t%zu\t%zu\t%.2f\n", kept, ours / kept, (double)ours / (double)kept / ((double)theirs / (double)count));
     fflush(stdout);
+    free_all();
     keyferry_session_free(session);
-    free(names);
 }
 
 int main(int argc, char **argv) {
@@ -219,7 +265,7 @@ int main(int argc, char **argv) {
         fill_limit(1, ROWS[0].form);
         size_t row = strtoul(argv[1], NULL, 10), rounds = strtoul(argv[2], NULL, 10);
         if (row >= ROW_COUNT) die("no such row");
-        name_all(ROWS[row].form);
+        prepare((int)row);
         job one = {ROWS[row].look, rounds, 0, ROWS[row].misses, 0, NULL, 0, 0};
         run(&one);
         return 0;

@@ -149,6 +149,10 @@ typedef struct keyferry_error keyferry_error;
 /**
  * A resource and the requirements for its token. One thread sets up a request; after that, any
  * thread may use or cancel it.
+ *
+ * A program that often needs a token of one resource should keep its request. The first session
+ * that uses the request keeps the parsed resource in it, so each later call with this session is
+ * faster than `masv_token_for`. Other sessions may use the request too.
  */
 typedef struct keyferry_request keyferry_request;
 

@@ -83,7 +83,7 @@ pub mod transport;
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
 pub use model::key::{Access, ResourceKind};
-pub use model::request::{Cancel, Login, Request};
+pub use model::request::{Cancel, Login, PreparedResource, Request};
 pub use model::token::{Token, TokenKind};
 pub use ports::service::AgentSession;
 pub use secret::Secret;

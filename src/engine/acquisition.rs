@@ -6,10 +6,10 @@ use crate::engine::accounts::{BoundService, ResolvedResource};
 use crate::engine::cache::entry::CachedToken;
 use crate::engine::state::EngineState;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::key::{Access, Fingerprint, KeyPrefix, ResourceKind, TokenKey};
+use crate::model::key::{Access, Fingerprint, KeyPrefix, RequiredAccess, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::resource::query_value;
-use crate::ports::service::{RequiredAccess, TokenSpec};
+use crate::ports::service::TokenSpec;
 use crate::secret::Secret;
 
 /// One token to acquire. It owns its data, because a flight outlives the call that started it.

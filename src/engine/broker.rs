@@ -21,10 +21,10 @@ use crate::engine::state::{EngineParts, EngineState};
 use crate::engine::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
-use crate::model::key::{Access, ResourceKind, TokenKey};
+use crate::model::key::{Access, RequiredAccess, ResourceKind, TokenKey};
 use crate::model::request::{Cancel, Request};
 use crate::model::token::{Token, TokenKind};
-use crate::ports::service::{FoundToken, RequiredAccess};
+use crate::ports::service::FoundToken;
 use crate::ports::wait_budget::WaitBudget;
 
 /// The maximum number of background refreshes that run at the same time.
@@ -140,18 +140,21 @@ impl Broker {
             .bound(resolved.account, resolved.service);
         let now_us = self.state.now_us(bound);
         let hit = Persistence::new(&self.state, bound).cached_for(resolved, request, now_us)?;
-        if let Some(hit) = hit
-            .as_ref()
-            .filter(|hit| now_us < hit.times.mandatory_us && !hit.rejected)
-            && freshness::lasts(hit.token.meta(), request.min_valid, now_us)
-            && freshness::is_recent(hit.token.meta(), request.max_age, now_us)
-        {
-            if now_us >= hit.times.advisory_us {
-                self.refresh_in_background(resolved, hit, now_us);
+        let is_usable = |hit: &CachedToken| {
+            now_us < hit.times.mandatory_us
+                && !hit.rejected
+                && freshness::lasts(hit.token.meta(), request.min_valid, now_us)
+                && freshness::is_recent(hit.token.meta(), request.max_age, now_us)
+        };
+        match hit {
+            Some(hit) if is_usable(&hit) => {
+                if now_us >= hit.times.advisory_us {
+                    self.refresh_in_background(resolved, &hit, now_us);
+                }
+                Ok(hit.token)
             }
-            return Ok(hit.token.clone());
+            hit => self.serve_miss(bound, resolved, request, hit),
         }
-        self.serve_miss(bound, resolved, request, hit)
     }
 
     #[cold]

@@ -6,7 +6,9 @@
 //!    panics, and `ffi/text.rs` checks the caller's strings.
 //! 2. `session/mod.rs`, `Session::token`: looks in the cache, and returns the token if it is fresh.
 //!    Skips this for a link, and for a URL that must be normalized first, such as one with
-//!    upper-case letters in its host.
+//!    upper-case letters in its host. `Session::token_for` does the same for a request object, and
+//!    skips it only for a link: the request keeps the key of its resource (`model/request.rs`,
+//!    `Resolution`).
 //! 3. `engine/broker.rs`, `Broker::token_for`: handles every other case.
 //! 4. `engine/accounts.rs`, `Accounts::resolve`: finds the service that the resource belongs to,
 //!    and the kind and id that the resource names in that service.

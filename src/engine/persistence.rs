@@ -73,21 +73,19 @@ impl<'a> Persistence<'a> {
         now_us: i64,
     ) -> Result<Option<CachedToken>> {
         let cache = &self.state.cache;
-        let live = |hit: &CachedToken| now_us < hit.token.meta().expires_us;
         if resolved.target.resource_kind == ResourceKind::Session {
             return Err(no_header(self.bound.service.name()));
         }
         if resolved.target.resource_kind == ResourceKind::Link {
             let package = opened_by(self.state, self.bound, resolved, request)?;
             return Ok(package
-                .and_then(|key| cache.get(&key.borrow()))
-                .filter(live)
+                .and_then(|key| cache.unexpired(&key.borrow().prefix(), &[key.access], now_us))
                 .map(|hit| self.checked(hit, resolved)));
         }
         let prefix = key_prefix(self.bound, resolved);
-        let mut accesses = accesses(resolved.target.required, request.access).iter();
-        Ok(accesses
-            .find_map(|access| cache.get(&prefix.with(*access)).filter(live))
+        let accesses = accesses(resolved.target.required, request.access);
+        Ok(cache
+            .unexpired(&prefix, accesses, now_us)
             .map(|hit| self.checked(hit, resolved)))
     }
 

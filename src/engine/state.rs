@@ -24,6 +24,9 @@ const MAX_REFUSALS: usize = 1024;
 /// The maximum number of flights of which each waits for the next one.
 const MAX_CHAIN: usize = 4;
 
+/// The number of sessions that this process has opened.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
 /// How long a flight waits for a process before its messages say that the process is stopped.
 pub const NAME_STOPPED_AFTER: Duration = Duration::from_secs(2);
 
@@ -69,6 +72,8 @@ pub struct Stats {
 
 /// The state that the broker, the persistence and the service contexts share.
 pub struct EngineState {
+    /// Distinguishes this session from all others of the process.
+    pub number: u64,
     /// The profiles and the services of each.
     pub accounts: Accounts,
     /// Tokens in memory.
@@ -130,6 +135,7 @@ impl EngineState {
             timeout,
         } = parts;
         Self {
+            number: SESSIONS.fetch_add(1, Ordering::Relaxed),
             accounts,
             cache: Cache::new(seed),
             store,

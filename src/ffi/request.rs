@@ -23,6 +23,10 @@ use crate::sys::sync::Mutex;
 
 /// A resource and the requirements for its token. One thread sets up a request; after that, any
 /// thread may use or cancel it.
+///
+/// A program that often needs a token of one resource should keep its request. The first session
+/// that uses the request keeps the parsed resource in it, so each later call with this session is
+/// faster than `masv_token_for`. Other sessions may use the request too.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_request {
     request: Request,
@@ -339,7 +343,7 @@ pub unsafe extern "C" fn keyferry_request_set_login(
         let email = unsafe { text::optional_secret(email, "email") }?;
         // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = unsafe { text::optional_secret(password, "password") }?;
-        if !matches!(request.request.resource.as_str(), "user" | "masv:user") {
+        if !matches!(&*request.request.resource, "user" | "masv:user") {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
                 "cannot log in with this request: its resource is another one; create a request for `user`",

@@ -288,9 +288,9 @@ pub extern "C" fn keyferry_session_token_for(
     boundary::call_with_out("keyferry_session_token_for", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
         let token = with(session, |session| {
-            session.token_for(keyferry_request::checked(request)?)
+            session.boxed_token_for(keyferry_request::checked(request)?)
         })?;
-        token::write_out(out, Box::new(token));
+        token::write_out(out, token);
         Ok(())
     })
 }
@@ -370,9 +370,9 @@ pub extern "C" fn keyferry_session_cached(
     boundary::call_with_out("keyferry_session_cached", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
         let token = with(session, |session| {
-            session.cached(keyferry_request::checked(request)?)
+            session.boxed_cached(keyferry_request::checked(request)?)
         })?;
-        token::write_out(out, Box::new(token));
+        token::write_out(out, token);
         Ok(())
     })
 }

@@ -96,6 +96,15 @@ impl Access {
     }
 }
 
+/// The access that a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequiredAccess {
+    /// Exactly this access.
+    Only(Access),
+    /// [`Access::Manage`]. A write token is also accepted if it is already cached or stored.
+    ManageElseWrite,
+}
+
 /// The owner of tokens: one account at one base URL of one service.
 #[derive(Debug)]
 pub struct Scope {

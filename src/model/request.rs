@@ -1,15 +1,22 @@
 //! A request for a token of a resource.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use once_cell::race::OnceBox;
+
 use crate::sys::sync::Mutex;
 
-use crate::model::key::Access;
+use crate::model::key::{Access, KeyPrefix, RequiredAccess, ResourceKind};
 use crate::secret::Secret;
 
 /// A request for a token. Only the resource is required.
+///
+/// A program that often needs a token for the same resource should keep the request: the first
+/// session that uses it keeps the parsed resource in it. Several threads and sessions may use the
+/// same request.
 ///
 /// ```
 /// use keyferry::{Access, Request};
@@ -24,7 +31,7 @@ use crate::secret::Secret;
 #[derive(Clone, Default)]
 pub struct Request {
     /// A URL, or a short form such as `packages/ID` or `fileverbs:bearer`.
-    pub resource: String,
+    pub resource: PreparedResource,
     /// The minimum time for which the token must still be valid. keyferry refreshes a token that
     /// expires sooner. With 0, it refreshes the token only shortly before the expiry, in the refresh
     /// windows that docs/behaviour.md describes.
@@ -60,8 +67,87 @@ impl Request {
     /// Creates a request for this resource.
     pub fn new(resource: impl Into<String>) -> Self {
         Self {
-            resource: resource.into(),
+            resource: PreparedResource::from(resource.into()),
             ..Self::default()
+        }
+    }
+}
+
+/// The resource of a [`Request`]: a string that does not change, and how the first session that used
+/// it resolved it.
+#[derive(Clone, Default)]
+pub struct PreparedResource {
+    text: String,
+    /// Rationale: a `OnceLock` that another thread was setting during a fork would stay locked in the
+    /// forked child.
+    resolution: OnceBox<Resolution>,
+}
+
+impl PreparedResource {
+    /// Returns how the first session resolved the resource. If no session has resolved it yet,
+    /// `resolve` does. An error of `resolve` is not kept.
+    #[inline]
+    pub(crate) fn resolution<E>(
+        &self,
+        resolve: impl FnOnce() -> Result<Resolution, E>,
+    ) -> Result<&Resolution, E> {
+        self.resolution.get_or_try_init(|| resolve().map(Box::new))
+    }
+}
+
+impl Deref for PreparedResource {
+    type Target = str;
+
+    #[inline]
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<String> for PreparedResource {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            resolution: OnceBox::new(),
+        }
+    }
+}
+
+impl From<&str> for PreparedResource {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+/// The key of a resource, without the access, in one account of one session.
+#[derive(Clone)]
+pub(crate) struct Resolution {
+    /// The number of the session. In another session, the same URL may belong to another service.
+    pub(crate) session: u64,
+    /// The number of the account.
+    pub(crate) account: usize,
+    /// The number of the service in that account.
+    pub(crate) service: usize,
+    /// The fingerprint of the service's scope.
+    pub(crate) scope: u64,
+    /// The kind of the resource.
+    pub(crate) resource_kind: ResourceKind,
+    /// The id of the resource.
+    pub(crate) id: Box<str>,
+    /// The access that the resource implies.
+    pub(crate) required: RequiredAccess,
+    /// The hash of the key in the session's cache.
+    pub(crate) hash: u64,
+}
+
+impl Resolution {
+    /// Returns the prefix of the resource's keys.
+    #[inline]
+    pub(crate) fn prefix(&self) -> KeyPrefix<'_> {
+        KeyPrefix {
+            scope: self.scope,
+            resource_kind: self.resource_kind,
+            id: &self.id,
         }
     }
 }

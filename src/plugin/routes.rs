@@ -2,9 +2,9 @@
 //! plugin, no lock and no allocation.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::key::{Access, ResourceKind};
+use crate::model::key::{Access, RequiredAccess, ResourceKind};
 use crate::model::resource::position;
-use crate::ports::service::{RequiredAccess, Target};
+use crate::ports::service::Target;
 
 /// A parsed pattern, and the kind and access of the tokens for matching paths.
 #[derive(Debug)]

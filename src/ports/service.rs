@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
-use crate::model::key::{Access, Fingerprint, ResourceKind};
+use crate::model::key::{Access, Fingerprint, RequiredAccess, ResourceKind};
 use crate::model::token::{NewToken, Token};
 use crate::ports::http::{Request, Response};
 use crate::secret::Secret;
@@ -37,15 +37,6 @@ pub struct Target<'a> {
     /// The id of the containing resource, if the path names one, such as the package of a transfer.
     /// It is not part of the key.
     pub parent: Option<&'a str>,
-}
-
-/// The access that a request needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequiredAccess {
-    /// Exactly this access.
-    Only(Access),
-    /// [`Access::Manage`]. A write token is also accepted if it is already cached or stored.
-    ManageElseWrite,
 }
 
 /// The description of a token to acquire.

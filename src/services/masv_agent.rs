@@ -7,11 +7,9 @@ use serde_json::{Value, json};
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
-use crate::model::key::{Access, ResourceKind};
+use crate::model::key::{Access, RequiredAccess, ResourceKind};
 use crate::ports::http::{Request, Response};
-use crate::ports::service::{
-    Acquired, Agent, AgentSession, Context, RequiredAccess, Service, Target, TokenSpec,
-};
+use crate::ports::service::{Acquired, Agent, AgentSession, Context, Service, Target, TokenSpec};
 use crate::secret::Secret;
 use crate::services::response;
 

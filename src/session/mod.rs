@@ -29,7 +29,7 @@ use crate::engine::single_flight;
 use crate::engine::state::EngineParts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind, TokenKey};
-use crate::model::request::{Login, Request};
+use crate::model::request::{Login, Request, Resolution};
 use crate::model::resource::{self, is_plain};
 use crate::model::token::{Expiry, Token};
 use crate::plugin::Plugins;
@@ -208,7 +208,19 @@ impl Session {
     /// service rejected the secret; [`ErrorKind::Timeout`] if the request timed out;
     /// [`ErrorKind::Cancelled`] if it was cancelled; the errors of the network and the service.
     pub fn token_for(&self, request: &Request) -> Result<Token> {
-        token_for(&self.broker, request)
+        self.boxed_token_for(request).map(|token| *token)
+    }
+
+    /// Does what [`Session::token_for`] does, without moving the token of a cache hit.
+    #[inline]
+    pub(crate) fn boxed_token_for(&self, request: &Request) -> Result<Box<Token>> {
+        if request.login.is_none()
+            && !request.cancel.is_cancelled()
+            && let Some(token) = self.cached_fresh_for(request)
+        {
+            return Ok(token);
+        }
+        token_for(&self.broker, request).map(Box::new)
     }
 
     /// Calls [`Session::token_for`] on a thread of the session, which then calls `done` with the
@@ -242,11 +254,7 @@ impl Session {
         let fast_match = &state.accounts.match_prefix(self.account, resource);
         let fast_match = fast_match.as_ref()?;
         let (resolved, bound) = (&fast_match.resolved, fast_match.bound);
-        if matches!(
-            resolved.target.resource_kind,
-            ResourceKind::Link | ResourceKind::Session
-        ) || !is_plain(fast_match.rest.as_bytes())
-        {
+        if !has_own_token(resolved.target.resource_kind) || !is_plain(fast_match.rest.as_bytes()) {
             return None;
         }
         state.cache.fresh(
@@ -256,6 +264,58 @@ impl Session {
         )
     }
 
+    /// Returns a fresh cached token for a request. Resolves its resource only if this session was not
+    /// the first to do so.
+    #[inline]
+    fn cached_fresh_for(&self, request: &Request) -> Option<Box<Token>> {
+        let state = &self.broker.state;
+        let account = match request.account.as_deref() {
+            None => self.account,
+            name => state.accounts.number(name).ok()?,
+        };
+        let resolve = || self.resolution(account, &request.resource);
+        let first = request.resource.resolution(resolve).ok()?;
+        let own;
+        let resolution = if first.session == state.number && first.account == account {
+            first
+        } else {
+            own = resolve().ok()?;
+            &own
+        };
+        if !has_own_token(resolution.resource_kind) {
+            return None;
+        }
+        let now_us = state.now_us(state.accounts.bound(account, resolution.service));
+        let token = state.cache.fresh_at(
+            resolution.hash,
+            &resolution.prefix(),
+            acquisition::accesses(resolution.required, request.access),
+            now_us,
+        )?;
+        let is_usable = freshness::lasts(token.meta(), request.min_valid, now_us)
+            && freshness::is_recent(token.meta(), request.max_age, now_us);
+        is_usable.then_some(token)
+    }
+
+    #[cold]
+    fn resolution(&self, account: usize, resource: &str) -> Result<Resolution> {
+        let state = &self.broker.state;
+        state.accounts.resolve(account, resource, |resolved| {
+            let bound = state.accounts.bound(resolved.account, resolved.service);
+            let prefix = acquisition::key_prefix(bound, &resolved);
+            Ok(Resolution {
+                session: state.number,
+                account: resolved.account,
+                service: resolved.service,
+                scope: prefix.scope,
+                resource_kind: prefix.resource_kind,
+                id: prefix.id.into(),
+                required: resolved.target.required,
+                hash: state.cache.hash(&prefix),
+            })
+        })
+    }
+
     /// Returns an unexpired cached token. Never uses the network and never blocks.
     ///
     /// # Errors
@@ -263,6 +323,20 @@ impl Session {
     /// [`ErrorKind::InvalidResource`], [`ErrorKind::UnknownService`] or [`ErrorKind::NoHeader`] if
     /// the resource has no token.
     pub fn cached(&self, request: &Request) -> Result<Token> {
+        self.boxed_cached(request).map(|token| *token)
+    }
+
+    /// Does what [`Session::cached`] does, without moving a fresh token.
+    #[inline]
+    pub(crate) fn boxed_cached(&self, request: &Request) -> Result<Box<Token>> {
+        match self.cached_fresh_for(request) {
+            Some(token) => Ok(token),
+            None => self.cached_unexpired(request).map(Box::new),
+        }
+    }
+
+    #[cold]
+    fn cached_unexpired(&self, request: &Request) -> Result<Token> {
         let state = &self.broker.state;
         let account = state.accounts.number(request.account.as_deref())?;
         state
@@ -298,10 +372,7 @@ impl Session {
             .state
             .accounts
             .match_prefix(self.account, resource)
-            && !matches!(
-                fast_match.resolved.target.resource_kind,
-                ResourceKind::Link | ResourceKind::Session
-            )
+            && has_own_token(fast_match.resolved.target.resource_kind)
             && is_plain(fast_match.rest.as_bytes())
         {
             match self.look(fast_match.bound, &fast_match.resolved, out) {
@@ -751,6 +822,13 @@ fn given_or_set(
         found.check(name).map(|()| found)
     };
     Ok((one(email, "masv.email")?, one(password, "masv.password")?))
+}
+
+/// Returns whether the tokens of this kind of resource are cached under the resource's own key. A link
+/// has the token of its package, and a session has none.
+#[inline]
+fn has_own_token(resource_kind: ResourceKind) -> bool {
+    !matches!(resource_kind, ResourceKind::Link | ResourceKind::Session)
 }
 
 fn settle(look: Peek) -> Result<usize, ErrorKind> {

@@ -18,6 +18,7 @@ mod json;
 mod negative_cache;
 mod peek;
 mod persistence;
+mod prepared;
 mod rejections;
 mod retries;
 mod sessions;

@@ -266,7 +266,7 @@ fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
     );
     // Four that never come back are enough.
     for lost in ["third", "fourth"] {
-        patient.resource = format!("slow:{lost}");
+        patient.resource = format!("slow:{lost}").into();
         assert_plugin_fault(
             &session.token_for(&patient).unwrap_err(),
             "the plugin slow",

@@ -262,3 +262,24 @@ fn a_program_sets_them_once_it_has_named_the_plugin() {
             .contains("no setting template.kee")
     );
 }
+
+#[test]
+fn a_request_of_a_plugin_is_used_with_a_session_without_the_plugin() {
+    let (home, studio) = (PluginSettings::new(), Studio::start());
+    let file = format!(
+        "plugins = 'PLUGIN'\n[template]\nurl = '{}'\nkey = \"{}\"\n",
+        studio.url(),
+        KEY.replace('"', "\\\"")
+    );
+    let (with, without) = (home.open(&file, &[]).unwrap(), home.open("", &[]).unwrap());
+    let request = Request::new("template:library");
+    for _ in 0..2 {
+        assert!(with.token_for(&request).is_ok());
+        for error in [
+            without.token_for(&request).err(),
+            without.cached(&request).err(),
+        ] {
+            assert_eq!(error.unwrap().kind, ErrorKind::UnknownService);
+        }
+    }
+}

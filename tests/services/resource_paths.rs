@@ -3,8 +3,7 @@
 
 use keyferry::config::Config;
 use keyferry::engine::accounts::{Accounts, ResolvedResource};
-use keyferry::model::key::ResourceKind;
-use keyferry::ports::service::RequiredAccess;
+use keyferry::model::key::{RequiredAccess, ResourceKind};
 use keyferry::secret::Secret;
 use proptest::prelude::*;
 

@@ -74,7 +74,7 @@ def encode_utf8(text: str) -> bytes:
     Python's own error for a lone surrogate would contain the string, which may be a secret.
     """
     try:
-        return text.encode()
+        return str.encode(text)
     except UnicodeEncodeError:
         pass
     raise InvalidValue("the string contains a lone surrogate; decode it again")

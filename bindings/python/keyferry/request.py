@@ -1,7 +1,7 @@
 """Requests for tokens: a resource, and what the caller requires of its token."""
 
 import os
-from ctypes import c_char, memset
+from ctypes import c_char, c_void_p, memset
 
 from . import _abi
 from ._call import WipedSecrets, call_ptr, call_status, encode, encode_optional
@@ -52,7 +52,7 @@ class Request:
     A request belongs to the process that created it. In a forked child it raises `Forked`.
     """
 
-    __slots__ = ("_account", "_address", "_is_cancelled", "_key", "_numbers", "_password", "_process", "_waiters")
+    __slots__ = ("_account", "_address", "_argument", "_can_peek", "_is_cancelled", "_key", "_numbers", "_password", "_process", "_waiters")
 
     def __init__(
         self,
@@ -98,7 +98,12 @@ class Request:
         #: The callers that wait for a token with this request.
         self._waiters: "dict[Waiter, None]" = {}
         self._address = call_ptr(_request_new, self._key)
+        #: The address, converted for functions of `bind_gil_converted`.
+        self._argument: "Any" = c_void_p.from_param(self._address)
         min_valid_s, access, timeout_ms = self._numbers
+        #: Whether `peek`, which knows only the resource, finds the token of this request. It need not
+        #: know `min_valid`, because `cached` checks that.
+        self._can_peek = not access and self._account is None and self._password is None
         if min_valid_s:
             call_status(_set_min_valid_s, self._address, min_valid_s)
         if access:
@@ -146,6 +151,7 @@ class Request:
         The waiting calls raise `Cancelled`. May be called from any thread.
         """
         self._is_cancelled = True
+        self._can_peek = False
         _cancel(self._address)
         for waiter in list(self._waiters):
             waiter.end(_cancelled())

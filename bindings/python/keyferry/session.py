@@ -1,11 +1,11 @@
 """Sessions: configuration, services, cache and store."""
 
 import os
-from ctypes import addressof, c_char
+from ctypes import addressof, byref, c_char, c_char_p, c_size_t, c_void_p
 
 from . import _abi
-from ._call import WipedSecrets, call_ptr, call_status, encode, new_out_param, out_params, wrong_type
-from ._library import bind_gil, bind_nogil
+from ._call import WipedSecrets, call_ptr, call_status, encode, new_out_param, out_params
+from ._library import bind_gil, bind_gil_converted, bind_nogil
 from ._wait import await_call, stop_sharing, wait
 from .config import Config
 from .error import Forked, InvalidValue, MultipleHeaders, error_from
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 _open = bind_nogil("keyferry_session_open")
 _free = bind_nogil("keyferry_session_free")
 _token_for = bind_nogil("keyferry_session_token_for")
-_cached = bind_gil("keyferry_session_cached")
-_peek = bind_gil("keyferry_session_peek")
+_cached = bind_gil_converted("keyferry_session_cached")
+_cached_or_error = bind_gil("keyferry_session_cached")
+_peek = bind_gil_converted("keyferry_session_peek")
 _reject = bind_nogil("keyferry_session_reject")
 _reject_value = bind_nogil("keyferry_session_reject_value")
 _adopt = bind_nogil("keyferry_session_adopt")
@@ -43,9 +44,17 @@ _stats = bind_nogil("keyferry_session_stats")
 #: Size of the buffer for a header line. Longer lines are read from a token object.
 _LINE_BYTES = 2048
 _ZEROS = bytes(_LINE_BYTES)
-#: Buffers for header lines: the buffer, its address, and the out-parameter for the line's length.
-#: They are taken and put back like `out_params`.
-_line_buffers: "list[tuple[Any, int, Any, Any]]" = []
+_LINE_BYTES_ARGUMENT: "Any" = c_size_t.from_param(_LINE_BYTES)
+_NO_BYTES_ARGUMENT: "Any" = c_size_t.from_param(0)
+#: Buffers for header lines: the buffer, a reference to it, and the same memory as a C string. They
+#: are taken and put back like `out_params`.
+_line_buffers: "list[tuple[Any, Any, Any]]" = []
+
+#: The statuses of `peek` for a cached token that needs no refresh, if the buffer is empty.
+_IS_CACHED = (_abi.KEYFERRY_E_BUFFER_TOO_SMALL, _abi.KEYFERRY_E_MULTIPLE_HEADERS)
+
+#: Raises TypeError if its argument is not a `str`.
+_encode_str = str.encode
 
 #: Maximum number of requests that a session keeps, one for each resource. A kept request saves
 #: parsing the resource again.
@@ -59,10 +68,12 @@ class _Handle:
     theirs until they return, so no call uses a freed session.
     """
 
-    __slots__ = ("address", "child_handles", "process")
+    __slots__ = ("address", "argument", "child_handles", "process")
 
     def __init__(self, address: "Optional[int]") -> None:
         self.address = address
+        #: The address, converted for functions of `bind_gil_converted`.
+        self.argument: "Any" = c_void_p.from_param(address)
         self.process = os.getpid()
         #: The handles that forked children use instead, by process id.
         self.child_handles: "dict[int, _Handle]" = {}
@@ -78,12 +89,15 @@ class _ClosedHandle:
     def address(self) -> "NoReturn":
         raise ValueError("the session is closed")
 
+    argument = address
+
+
 _CLOSED: "Any" = _ClosedHandle()
 
 
-def _new_line_buffer() -> "tuple[Any, int, Any, Any]":
+def _new_line_buffer() -> "tuple[Any, Any, Any]":
     buffer = (c_char * _LINE_BYTES)()
-    return (buffer, addressof(buffer), *new_out_param())
+    return buffer, byref(buffer), c_char_p(addressof(buffer))
 
 
 class Session(Services):
@@ -201,24 +215,29 @@ class Session(Services):
         several headers; use `headers` then. The value is a secret.
         """
         handle = self._handle
-        # Encoding plain ASCII here saves a function call for each cache hit. `encode` handles the
-        # rest.
+        # Encoding here saves a function call for each cache hit. `encode` raises the error for a
+        # resource that can't be passed to C.
         try:
-            key = resource.encode() if "\0" not in resource and resource.isascii() else encode(resource)
-        except (AttributeError, TypeError):
-            raise wrong_type(resource) from None
+            key = _encode_str(resource)
+        except (TypeError, UnicodeEncodeError):
+            key = b"\0"
+        if 0 in key:
+            key = encode(resource)
         try:
             line = _line_buffers.pop()
         except IndexError:
             line = _new_line_buffer()
-        buffer, address, length, reference = line
-        if not _peek(handle.address, key, address, _LINE_BYTES, reference):
-            name, _, value = buffer[: length.value].decode().partition(": ")
+        buffer, reference, text = line
+        status = _peek(handle.argument, key, reference, _LINE_BYTES_ARGUMENT, None)
+        if not status:
+            name, _, value = text.value.decode().partition(": ")
             buffer.raw = _ZEROS
             _line_buffers.append(line)
             return name, value
         buffer.raw = _ZEROS
         _line_buffers.append(line)
+        if status == _abi.KEYFERRY_E_MULTIPLE_HEADERS:
+            raise error_from(status, None)
         # Don't call `token_for`: it would call `peek` again, which reports only once that a refresh
         # is due.
         headers = self._fetch_token(self._request_for(resource)).headers
@@ -258,22 +277,36 @@ class Session(Services):
     def _cached_if_fresh(self, resource: "Union[str, Request]") -> "Optional[Token]":
         """Returns the token if it is cached and no refresh is due.
 
-        `peek` with an empty buffer reports whether both are true.
+        The status of `peek` with an empty buffer says whether both are true.
         """
-        request = self._requests.get(resource)  # type: ignore[arg-type]
-        if request is None:
-            return None
         handle = self._handle
-        if _peek(handle.address, request._key, None, 0, None) != _abi.KEYFERRY_E_BUFFER_TOO_SMALL:
+        request = self._kept_request_for(resource)
+        if not request._can_peek:
             return None
+        if _peek(handle.argument, request._key, None, _NO_BYTES_ARGUMENT, None) not in _IS_CACHED:
+            return None
+        return self._cached_token(request)
+
+    def _cached_token(self, request: Request) -> "Optional[Token]":
+        """Returns an unexpired token from the cache, or `None` if the call fails."""
+        handle = self._handle
         try:
             out_param = out_params.pop()
         except IndexError:
             out_param = new_out_param()
         value, reference = out_param
-        token = None if _cached(handle.address, request._address, reference, None) else take_token(value.value)
+        token = None if _cached(handle.argument, request._argument, reference, None) else take_token(value.value)
         out_params.append(out_param)
         return token
+
+    def _kept_request_for(self, resource: "Union[str, Request]") -> Request:
+        """Returns the kept request for a resource, or a new one.
+
+        In a forked child, the kept request may be the parent's, which gets no token.
+        """
+        if type(resource) is Request:
+            return resource
+        return self._requests.get(resource) or self._request_for(resource)  # type: ignore[arg-type]
 
     def _request_for(self, resource: "Union[str, Request]") -> Request:
         """Returns the request for a resource.
@@ -295,7 +328,11 @@ class Session(Services):
 
         Uses neither store nor network. Raises `NotCached` if there is none.
         """
-        return take_token(self._call_with_handle(call_ptr, _cached, self._request_for(resource)._address))
+        token = self._cached_token(self._kept_request_for(resource))
+        if token:
+            return token
+        # The call failed. This one raises the error, and works in a forked child.
+        return take_token(self._call_with_handle(call_ptr, _cached_or_error, self._request_for(resource)._address))
 
     def _fetch_token(self, request: Request) -> Token:
         token: Token = wait(self._sharing_key(request), lambda timeout: self._token_call(request, timeout), request)

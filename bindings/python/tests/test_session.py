@@ -89,6 +89,13 @@ class Headers(Case):
                 self.assertIn(meant, str(self.fails(keyferry.InvalidResource, call, resource)), resource)
         self.assertEqual(count("requests"), 0)
 
+    def test_a_str_of_a_class_of_its_own_is_encoded_by_str(self):
+        class Resource(str):
+            def encode(self, *_):
+                return 5
+
+        self.assertEqual(self.session.header(Resource(FILES)), self.session.header(FILES))
+
     def test_the_default_session_is_opened_from_the_environment(self):
         program = "import keyferry, sys; print(keyferry.header(sys.argv[1])[0], keyferry.token_for(sys.argv[1]).kind, end='')"
         self.assertEqual(run(program, FILES), "X-Package-Token package")
@@ -188,6 +195,29 @@ class Requests(Case):
         self.assertEqual(self.session.token_for(keyferry.Request(PACKAGE, access="read")).access, "read")
         self.assertEqual(self.session.cached(keyferry.Request(PACKAGE, access="read")).access, "read")
         self.fails(keyferry.NotConfigured, self.session.token_for, keyferry.Request("user", account="nobody"))
+
+    def test_a_hit_of_a_request_or_of_a_url_with_a_query_takes_no_thread(self):
+        request = keyferry.Request(FILES)
+        first = self.session.token_for(request)
+        with unittest.mock.patch.object(keyferry._wait, "_join", side_effect=AssertionError):
+            for resource in (request, FILES + "?page=2"):
+                self.assertEqual(self.session.token_for(resource).value, first.value)
+                self.assertEqual(asyncio.run(self.session.atoken_for(resource)).value, first.value)
+        with keyferry.Session(config()) as other:
+            self.assertEqual(status_of(FILES, other.token_for(request).headers), 200)
+        self.session.forget(FILES)
+        self.fails(keyferry.NotCached, self.session.cached, request)
+
+    def test_a_cached_token_is_no_answer_to_a_request_for_something_else(self):
+        self.session.token_for(PACKAGE)
+        self.session.token_for("user")
+        self.fails(keyferry.InsufficientAccess, self.session.token_for, keyferry.Request(PACKAGE, access="read"))
+        self.fails(keyferry.NotConfigured, self.session.token_for, keyferry.Request("user", account="nobody"))
+        self.fails(keyferry.NotConfigured, self.session.token_for, keyferry.Request("user", account=""))
+        request = keyferry.Request("user")
+        self.session.token_for(request)
+        request.cancel()
+        self.fails(keyferry.Cancelled, self.session.token_for, request)
 
     def test_times_are_rounded_up_to_what_the_library_counts_in(self):
         with unittest.mock.patch("keyferry.request._set_min_valid_s", return_value=0) as seconds:

@@ -30,7 +30,8 @@ def bare(session):
     key, address, request_address = FILES.encode(), session._handle.address, request._address
     buffer, length, token = ctypes.create_string_buffer(2048), ctypes.c_size_t(), ctypes.c_void_p()
     length_out, token_out = ctypes.byref(length), ctypes.byref(token)
-    peek, cached, free = keyferry.session._peek, keyferry.session._cached, keyferry.token._free
+    bind, free = keyferry._library.bind_gil, keyferry.token._free
+    peek, cached = bind("keyferry_session_peek"), bind("keyferry_session_cached")
 
     def one():
         peek(address, key, buffer, 2048, length_out)

@@ -96,6 +96,21 @@ impl Cache {
             .flatten()
     }
 
+    /// Returns the token of the first access in `accesses` that has an unexpired token.
+    pub fn unexpired(
+        &self,
+        prefix: &KeyPrefix<'_>,
+        accesses: &[Access],
+        now_us: i64,
+    ) -> Option<CachedToken> {
+        let hash = self.hash(prefix);
+        accesses.iter().find_map(|access| {
+            self.find(&prefix.with(*access), hash, entry::copy)
+                .flatten()
+                .filter(|hit| now_us < hit.token.meta().expires_us)
+        })
+    }
+
     /// Returns a copy of a resource's token. The token is that of the first access in `accesses`
     /// that has an unexpired token. Returns `None` if a refresh of that token is advisable at
     /// `now_us`.
@@ -111,7 +126,18 @@ impl Cache {
         accesses: &[Access],
         now_us: i64,
     ) -> Option<Box<Token>> {
-        let hash = self.hash(prefix);
+        self.fresh_at(self.hash(prefix), prefix, accesses, now_us)
+    }
+
+    /// Does what [`Cache::fresh`] does. `hash` is the [`Cache::hash`] of the prefix.
+    #[inline(always)]
+    pub fn fresh_at(
+        &self,
+        hash: u64,
+        prefix: &KeyPrefix<'_>,
+        accesses: &[Access],
+        now_us: i64,
+    ) -> Option<Box<Token>> {
         for access in accesses {
             match self.find(&prefix.with(*access), hash, |content| {
                 entry::fresh(content, now_us)
@@ -289,7 +315,7 @@ impl Cache {
     /// Hashes a key without its access, so that a lookup for several accesses searches the same
     /// slots.
     #[inline]
-    fn hash(&self, prefix: &KeyPrefix<'_>) -> u64 {
+    pub fn hash(&self, prefix: &KeyPrefix<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(prefix.id.as_bytes());
         hasher.write_u64(prefix.scope ^ prefix.resource_kind as u64);

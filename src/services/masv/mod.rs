@@ -22,12 +22,10 @@ pub use api::Masv;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
-use crate::model::key::{Access, ResourceKind};
+use crate::model::key::{Access, RequiredAccess, ResourceKind};
 use crate::model::token::{NewToken, Token, TokenKind};
 use crate::ports::http::Request;
-use crate::ports::service::{
-    Acquired, Context, FoundToken, RequiredAccess, Service, Target, TokenSpec,
-};
+use crate::ports::service::{Acquired, Context, FoundToken, Service, Target, TokenSpec};
 use crate::secret::Secret;
 use crate::services::response;
 use api::{PACKAGE_HEADER, TEAMS_PATH, TRANSFER_HEADER, USER_HEADER, check_id};

@@ -5,9 +5,9 @@
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::key::{Access, ResourceKind};
+use crate::model::key::{Access, RequiredAccess, ResourceKind};
 use crate::model::resource::position;
-use crate::ports::service::{RequiredAccess, Target};
+use crate::ports::service::Target;
 
 /// The hosts of MASV's download links.
 const LINK_HOSTS: [&str; 2] = ["get.massive.io", "get.massive.app"];

@@ -250,7 +250,7 @@ fn portal_row(demo: &mut DemoRun, masv: &str) {
     let (request, obtain) = adopted_request(adopt(demo, &make, &[], "packages"));
     let call = ServiceCall::send(
         "POST",
-        format!("{masv}/v1/{}/files", request.resource),
+        format!("{masv}/v1/{}/files", &*request.resource),
         r#"{"name":"a.mov"}"#,
         201,
     );
@@ -317,7 +317,7 @@ fn transfer_rows(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
     );
     let headers: Vec<_> = managed.iter().flat_map(|token| token.headers()).collect();
     let (request, obtain) = adopted_request(adopt(demo, &start, &headers, "transfers"));
-    let cancel = ServiceCall::delete(format!("{masv}/v1/{}", request.resource));
+    let cancel = ServiceCall::delete(format!("{masv}/v1/{}", &*request.resource));
     demo.add_row_with(
         row(
             request,
