@@ -1,6 +1,7 @@
 //! Looks up and stores the tokens of one service, in the cache and the store.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -22,7 +23,9 @@ use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::token::{NO_EXPIRY, Token, TokenKind, TokenMeta};
 use crate::ports::service::{Acquired, FoundToken};
-use crate::ports::store::{FailureRecord, Reach, Record, RecordLock, RejectLogin, Saved};
+use crate::ports::store::{
+    FailureRecord, Reach, Record, RecordClock, RecordLock, RejectLogin, Saved,
+};
 use crate::secret::Secret;
 use crate::secret_sources;
 
@@ -187,7 +190,7 @@ impl<'a> Persistence<'a> {
     /// record belongs to another user. Leaves out a token that has expired by the boot-time clock.
     pub fn usable(&self, key: &TokenKey, record: Record) -> Record {
         self.state.observe_generation(record.generation);
-        self.apply_stored_skew(&record);
+        self.apply_stored_skew(&record.clock());
         if self.is_own(key, &record) {
             let token = record.token.clone();
             return Record {
@@ -269,35 +272,37 @@ impl<'a> Persistence<'a> {
             resource_kind == ResourceKind::Transfer
                 || resource_kind == ResourceKind::Package && access == Access::Manage
         };
-        for hit in self.state.cache.all() {
-            let meta = *hit.token.meta();
-            if meta.scope == self.bound.scope.fingerprint()
-                && is_managed(meta.resource_kind, meta.access)
-            {
-                self.state.cache.remove(&hit.token.key(), meta.generation);
-            }
+        let scope = &self.bound.scope;
+        let cached = self.state.cache.choose(|token| {
+            let meta = token.meta();
+            let is_meant =
+                meta.scope == scope.fingerprint() && is_managed(meta.resource_kind, meta.access);
+            let key = || scope.key(meta.resource_kind, token.id(), meta.access);
+            is_meant.then(|| (key(), meta.generation))
+        });
+        for (key, generation) in cached {
+            self.state.cache.remove(&key.borrow(), generation);
         }
-        for (key, record) in self.state.store.list().unwrap_or_default() {
-            if key.scope.fingerprint() == self.bound.scope.fingerprint()
-                && is_managed(key.resource_kind, key.access)
+        let mut stored = Vec::new();
+        // Ignore a failure here and below: the next lookup of the key reports a broken store.
+        let _ = self.state.store.visit(&mut |record| {
+            if record.scope.fingerprint() == scope.fingerprint()
+                && is_managed(record.resource_kind, record.access)
             {
-                // Ignore a failure here: the next lookup of the key reports a broken store.
-                let _ = self
-                    .state
-                    .store
-                    .forget(&key, record.generation, Reach::Everywhere);
+                stored.push((record.key(), record.generation));
             }
+            ControlFlow::Continue(())
+        });
+        for (key, generation) in stored {
+            let _ = self.state.store.forget(&key, generation, Reach::Everywhere);
         }
     }
 
     /// Applies the clock skew of a record: the stored skew, or the skew that the boot-time clock
     /// shows if the wall clock was set back since the token was acquired.
-    pub fn apply_stored_skew(&self, record: &Record) {
+    pub fn apply_stored_skew(&self, record: &RecordClock) {
         let now_us = self.state.clock.now_us();
-        let acquired_us = record
-            .token
-            .as_ref()
-            .map_or(i64::MIN, |token| token.meta().acquired_us);
+        let acquired_us = record.acquired_us.unwrap_or(i64::MIN);
         // If the token's time of acquisition is in the future, the local clock has been set back
         // since. The stored skew is then wrong, so ignore it.
         let stored_us = record
@@ -319,8 +324,8 @@ impl<'a> Persistence<'a> {
 
     /// Returns how long ago the token of a record was acquired, by the boot-time clock. `None` if it
     /// was acquired before the last boot, or by another machine.
-    fn since_acquired_us(&self, record: &Record) -> Option<i64> {
-        record.token.as_ref()?;
+    fn since_acquired_us(&self, record: &RecordClock) -> Option<i64> {
+        record.acquired_us?;
         let acquired = record.acquired?;
         let now = self
             .state
@@ -341,7 +346,7 @@ impl<'a> Persistence<'a> {
                 });
         life_us != NO_EXPIRY
             && self
-                .since_acquired_us(record)
+                .since_acquired_us(&record.clock())
                 .is_some_and(|since_us| since_us >= life_us)
     }
 

@@ -82,8 +82,8 @@ pub extern "C" fn keyferry_session_list(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_list", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        let tokens = session::with(session, |session| session.list())?;
-        text::write_out(out, json::tokens(&tokens).to_string())
+        let tokens = session::with(session, |session| json::tokens(&session.inspect()))?;
+        text::write_out(out, tokens)
     })
 }
 

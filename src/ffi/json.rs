@@ -2,11 +2,14 @@
 //!
 //! No code of keyferry reads these documents.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Value, json};
 
+use crate::error::Result;
 use crate::ffi::status;
 use crate::ports::service::AgentSession;
-use crate::session::inspect::{Explanation, NextStep, SessionStats, TokenInfo};
+use crate::session::inspect::{Explanation, Inspect, NextStep, SessionStats, TokenInfo};
 
 /// Returns the document of `keyferry_session_explain`. Its token has no `account` and no
 /// `expires_here_unix_s`, but the times of its refresh.
@@ -69,9 +72,21 @@ fn next_step(step: &NextStep) -> Value {
     json!({ "step": name, "header": header, "setting": setting, "failure": failure })
 }
 
-/// Returns the document of `keyferry_session_list`.
-pub fn tokens(tokens: &[TokenInfo]) -> Value {
-    tokens.iter().map(token).collect()
+/// Returns the text of the document of `keyferry_session_list`.
+///
+/// # Errors
+/// Returns the errors of [`Inspect::visit`].
+pub fn tokens(inspect: &Inspect<'_>) -> Result<String> {
+    let mut text = String::from("[");
+    inspect.visit(&mut |info| {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text += &token(&info).to_string();
+        ControlFlow::Continue(())
+    })?;
+    text.push(']');
+    Ok(text)
 }
 
 /// Returns one element of the document of `keyferry_session_list`.

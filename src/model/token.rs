@@ -172,6 +172,27 @@ impl Layout {
         self.service_at() + self.service_len as usize + 1
     }
 
+    fn id<'a>(&self, text: &'a [u8]) -> &'a str {
+        as_text(&text[self.id_at()..][..self.id_len as usize])
+    }
+
+    fn service_with_nul<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.service_at()..self.details_at()]
+    }
+
+    fn details_with_nul<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.details_at()..self.text_len()]
+    }
+
+    /// Returns the names and values of the headers.
+    fn headers<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let mut parts = text[..self.headers_len as usize].split(|byte| *byte == 0);
+        std::iter::from_fn(move || {
+            let name = parts.next().filter(|name| !name.is_empty())?;
+            Some((as_text(name), as_text(parts.next()?.get(1..)?)))
+        })
+    }
+
     /// Returns the length of the whole block.
     #[inline]
     pub fn text_len(&self) -> usize {
@@ -312,6 +333,12 @@ impl Token {
         &self.text
     }
 
+    /// Returns the token without the values of its headers.
+    #[doc(hidden)]
+    pub fn facts(&self) -> TokenFacts<'_> {
+        TokenFacts::from_parts(self.meta, self.layout, &self.text)
+    }
+
     /// Returns the key of the token.
     #[doc(hidden)]
     pub fn key(&self) -> TokenKeyRef<'_> {
@@ -348,22 +375,18 @@ impl Token {
     /// Returns the id of the resource, for example of a package. It is empty if the service has
     /// only one resource of this kind.
     pub fn id(&self) -> &str {
-        as_text(&self.text[self.layout.id_at()..][..self.layout.id_len as usize])
+        self.layout.id(&self.text)
     }
 
     /// Returns the names and values of the headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut parts = self.text[..self.layout.headers_len as usize].split(|byte| *byte == 0);
-        std::iter::from_fn(move || {
-            let name = parts.next().filter(|name| !name.is_empty())?;
-            Some((as_text(name), as_text(parts.next()?.get(1..)?)))
-        })
+        self.layout.headers(&self.text)
     }
 
     /// Returns the name of the service, followed by NUL.
     #[doc(hidden)]
     pub fn service_with_nul(&self) -> &[u8] {
-        &self.text[self.layout.service_at()..self.layout.details_at()]
+        self.layout.service_with_nul(&self.text)
     }
 
     /// Returns the name of the service.
@@ -374,7 +397,7 @@ impl Token {
     /// Returns other data from the service's response as JSON, followed by NUL.
     #[doc(hidden)]
     pub fn details_with_nul(&self) -> &[u8] {
-        &self.text[self.layout.details_at()..self.layout.text_len()]
+        self.layout.details_with_nul(&self.text)
     }
 
     /// Returns other data from the service's response as JSON.
@@ -410,6 +433,61 @@ impl Token {
     /// removed.
     pub fn value(&self) -> &str {
         without_nul(self.value_with_nul())
+    }
+}
+
+/// A borrowed token that can be shown to a person: it does not give the values of its headers.
+#[derive(Clone, Copy)]
+pub struct TokenFacts<'a> {
+    meta: TokenMeta,
+    layout: Layout,
+    text: &'a [u8],
+}
+
+impl<'a> TokenFacts<'a> {
+    /// Creates the facts from the parts of a token.
+    pub(crate) fn from_parts(meta: TokenMeta, layout: Layout, text: &'a [u8]) -> Self {
+        Self { meta, layout, text }
+    }
+
+    /// Returns the token that these facts are borrowed from, with the values of its headers.
+    pub(crate) fn to_token(self) -> Token {
+        Token::from_parts(self.meta, self.layout, self.text.into())
+    }
+
+    /// Returns the metadata.
+    pub fn meta(&self) -> &TokenMeta {
+        &self.meta
+    }
+
+    /// Returns the key of the token.
+    pub fn key(&self) -> TokenKeyRef<'a> {
+        TokenKeyRef {
+            scope: self.meta.scope,
+            resource_kind: self.meta.resource_kind,
+            id: self.id(),
+            access: self.meta.access,
+        }
+    }
+
+    /// Returns the id of the resource.
+    pub fn id(&self) -> &'a str {
+        self.layout.id(self.text)
+    }
+
+    /// Returns the name of the service.
+    pub fn service(&self) -> &'a str {
+        without_nul(self.layout.service_with_nul(self.text))
+    }
+
+    /// Returns other data from the service's response as JSON. It contains no secret.
+    pub fn details(&self) -> &'a str {
+        without_nul(self.layout.details_with_nul(self.text))
+    }
+
+    /// Returns the names of the headers.
+    pub fn header_names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.layout.headers(self.text).map(|(name, _)| name)
     }
 }
 

@@ -21,11 +21,13 @@
 //! store can keep the lock for that holder. The guarantee comes from another rule: a renewal secret
 //! is removed from the store before it is sent.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
-use crate::model::token::Token;
+use crate::model::key::{Access, Fingerprint, Fingerprinter, ResourceKind, Scope, TokenKey};
+use crate::model::token::{Token, TokenFacts};
 use crate::secret::Secret;
 
 /// The maximum number of resources in [`Record::rejections`].
@@ -66,6 +68,47 @@ pub struct Record {
     /// The generation of the record in a store of several machines from which this record was
     /// copied. Not used yet.
     pub shared_generation: Option<u64>,
+}
+
+/// The facts of a stored record, without its secrets. They are valid until the next record is read.
+pub struct RecordFacts<'a> {
+    /// The scope of the record's key.
+    pub scope: Arc<Scope>,
+    /// The kind of the resource.
+    pub resource_kind: ResourceKind,
+    /// [`TokenKey::id`].
+    pub id: &'a str,
+    /// The access that the token allows.
+    pub access: Access,
+    /// [`Record::generation`].
+    pub generation: u64,
+    /// The token, if the record has one.
+    pub token: Option<TokenFacts<'a>>,
+    /// Whether the record has a renewal secret.
+    pub has_renewal: bool,
+    /// The record's times.
+    pub clock: RecordClock,
+}
+
+impl RecordFacts<'_> {
+    /// Returns the record's key.
+    pub fn key(&self) -> TokenKey {
+        self.scope.key(self.resource_kind, self.id, self.access)
+    }
+}
+
+/// The facts of a record that say how the clocks of the service and of this machine differ.
+#[derive(Clone, Copy)]
+pub struct RecordClock {
+    /// [`Record::generation`].
+    pub generation: u64,
+    /// [`Record::skew_us`].
+    pub skew_us: Option<i64>,
+    /// When the token was acquired, in microseconds since 1970 by the service's clock. `None` if
+    /// the record has no token.
+    pub acquired_us: Option<i64>,
+    /// [`Record::acquired`].
+    pub acquired: Option<BootTime>,
 }
 
 /// A login that a rejection caused.
@@ -222,11 +265,14 @@ pub trait Store: Send + Sync {
     /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
     fn forget_all(&self, reach: Reach) -> Result<()>;
 
-    /// Returns all records that outlive the cache, without their renewal secrets.
+    /// Passes the facts of each record that outlives the cache to `visit`, in no particular order,
+    /// until `visit` breaks. Skips records that cannot be read. A record that is saved or removed
+    /// meanwhile may be passed or not. Only one record is in memory at a time, so `visit` should
+    /// keep little of each: a store may have 100,000 records.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
-    fn list(&self) -> Result<Vec<(TokenKey, Record)>>;
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be read. `visit` was not called then.
+    fn visit(&self, visit: &mut dyn FnMut(&RecordFacts<'_>) -> ControlFlow<()>) -> Result<()>;
 
     /// Returns the fingerprinter that all processes of the store share.
     fn fingerprints(&self) -> &Fingerprinter;
@@ -271,6 +317,16 @@ pub trait KeyBackend: Send + Sync {
 }
 
 impl Record {
+    /// Returns the facts about the clocks.
+    pub fn clock(&self) -> RecordClock {
+        RecordClock {
+            generation: self.generation,
+            skew_us: self.skew_us,
+            acquired_us: self.token.as_ref().map(|token| token.meta().acquired_us),
+            acquired: self.acquired,
+        }
+    }
+
     /// Returns whether the record has a token of a generation greater than `above`.
     pub fn is_newer(&self, above: u64) -> bool {
         self.token.is_some() && self.generation > above

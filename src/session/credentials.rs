@@ -1,6 +1,8 @@
 //! The work of `keyferry reject`, `login` and `logout`: finds the token that was handed out for a
 //! resource, tests a credential, and forgets the tokens of a service.
 
+use std::ops::ControlFlow;
+
 use super::Session;
 use crate::engine::acquisition::{accesses, link_key};
 use crate::engine::persistence::Persistence;
@@ -114,18 +116,24 @@ impl Session {
         let is_meant = |scope: &Scope| {
             scope.account == account && service.is_none_or(|name| scope.service == name)
         };
-        for hit in state.cache.all() {
-            let bound = state.accounts.at_scope(hit.token.meta().scope);
-            if bound.is_some_and(|bound| is_meant(&bound.scope)) {
-                state.cache.remove(&hit.token.key(), u64::MAX);
-            }
+        let cached = state.cache.choose(|token| {
+            let (scope, key) = (token.meta().scope, token.key());
+            let scope = &state.accounts.at_scope(scope)?.scope;
+            is_meant(scope).then(|| scope.key(key.resource_kind, key.id, key.access))
+        });
+        for key in cached {
+            state.cache.remove(&key.borrow(), u64::MAX);
         }
-        let mut count = 0;
-        for (key, record) in state.store.list()? {
-            if is_meant(&key.scope) {
-                state.store.forget(&key, u64::MAX, Reach::Everywhere)?;
+        let (mut stored, mut count) = (Vec::new(), 0);
+        state.store.visit(&mut |record| {
+            if is_meant(&record.scope) {
+                stored.push(record.key());
                 count += usize::from(record.token.is_some());
             }
+            ControlFlow::Continue(())
+        })?;
+        for key in stored {
+            state.store.forget(&key, u64::MAX, Reach::Everywhere)?;
         }
         let is_affected = |key: &TokenKey| is_meant(&key.scope);
         state.backoff.forget(is_affected);

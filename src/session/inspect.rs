@@ -1,6 +1,7 @@
 //! The parts of a session that can be shown to a person: its services, the token that a resource
 //! gets, and the cached and stored tokens.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
 use crate::model::request::Request;
-use crate::model::token::{NO_EXPIRY, Token, TokenKind};
+use crate::model::token::{NO_EXPIRY, Token, TokenFacts, TokenKind, TokenMeta};
 use crate::plugin::UnusablePlugin;
 use crate::ports::http::Request as HttpRequest;
 use crate::ports::service::Service;
@@ -258,16 +259,7 @@ impl<'a> Inspect<'a> {
     /// Returns when a token expires by the clock of this machine. Other programs compare the expiry
     /// with that clock.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
-        let meta = token.meta();
-        let bound = self.broker.state.accounts.at_scope(meta.scope);
-        let ahead_us = bound.map_or(0, |bound| {
-            bound.skew_us() + self.broker.state.steady.set_back_us()
-        });
-        (meta.expires_us != NO_EXPIRY).then(|| {
-            meta.expires_us
-                .saturating_sub(ahead_us)
-                .div_euclid(1_000_000)
-        })
+        self.expiry_here_unix_s(token.meta())
     }
 
     /// Explains what a request for a resource would do, and why. Reads the store and the secrets of
@@ -361,7 +353,7 @@ impl<'a> Inspect<'a> {
                 store: state.store.name(),
                 clock_skew_s: (bound.skew_us() + state.steady.set_back_us()) / 1_000_000,
                 origin,
-                token: hit.map(|hit| self.token_info(&hit.token, Some(account))),
+                token: hit.map(|hit| self.token_info(&hit.token.facts(), Some(account))),
                 refresh_from_unix_s: times.and_then(|times| expiry_unix_s(times.advisory_us)),
                 callers_wait_from_unix_s: times.and_then(|times| expiry_unix_s(times.mandatory_us)),
                 next,
@@ -372,50 +364,115 @@ impl<'a> Inspect<'a> {
         })
     }
 
-    /// Lists the cached tokens, then the stored tokens that are newer than the cached ones.
+    /// Lists the cached tokens, then the stored tokens that are newer than the cached ones. Leaves
+    /// out the tokens for which `is_wanted` returns false. Its second argument is the account, if
+    /// the configuration still has it. Only the tokens in the list take memory.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if the store cannot be read.
-    pub fn list(&self) -> Result<Vec<TokenInfo>> {
-        let state = &self.broker.state;
-        let records = state.store.list()?;
-        for (key, record) in &records {
-            // Apply the clock skew in the records: the expiry by this machine's clock depends on
-            // it.
-            if let Some(bound) = state.accounts.at_scope(key.scope.fingerprint()) {
-                Persistence::new(state, bound).apply_stored_skew(record);
+    pub fn list(
+        &self,
+        mut is_wanted: impl FnMut(&TokenFacts<'_>, Option<&str>) -> bool,
+    ) -> Result<Vec<TokenInfo>> {
+        let mut wanted = self.cached(&mut is_wanted);
+        self.visit_stored(&mut |token, account| {
+            if is_wanted(token, account) {
+                wanted.push((self.token_info(token, account), *token.meta()));
+            }
+            ControlFlow::Continue(())
+        })?;
+        // The clock skew is only known after all records were read.
+        let known = |(info, meta)| self.with_expiry_here(info, &meta);
+        Ok(wanted.into_iter().map(known).collect())
+    }
+
+    /// Passes the tokens that [`Inspect::list`] lists to `visit`, until `visit` breaks. Only one
+    /// stored token is in memory at a time. Reads each record twice: first to learn the clock skew,
+    /// on which the expiry by this machine's clock depends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the store cannot be read.
+    pub fn visit(&self, visit: &mut dyn FnMut(TokenInfo) -> ControlFlow<()>) -> Result<()> {
+        self.visit_stored(&mut |_, _| ControlFlow::Continue(()))?;
+        for (info, meta) in self.cached(&mut |_, _| true) {
+            if visit(self.with_expiry_here(info, &meta)).is_break() {
+                return Ok(());
             }
         }
-        let cached = state.cache.all().into_iter().map(|hit| {
-            let bound = state.accounts.at_scope(hit.token.meta().scope);
-            self.token_info(&hit.token, bound.map(|bound| bound.scope.account.as_str()))
-        });
-        let is_later = |token: &Token| {
+        self.visit_stored(&mut |token, account| visit(self.token_info(token, account)))
+    }
+
+    /// Returns the cached tokens for which `is_wanted` returns true.
+    fn cached(
+        &self,
+        is_wanted: &mut dyn FnMut(&TokenFacts<'_>, Option<&str>) -> bool,
+    ) -> Vec<(TokenInfo, TokenMeta)> {
+        let state = &self.broker.state;
+        state.cache.choose(|token| {
+            let token = token.facts();
+            let bound = state.accounts.at_scope(token.meta().scope);
+            let account = bound.map(|bound| bound.scope.account.as_str());
+            is_wanted(&token, account).then(|| (self.token_info(&token, account), *token.meta()))
+        })
+    }
+
+    /// Passes the stored tokens that are newer than the cached ones to `visit`, each with its
+    /// account. Applies the clock skew in the records.
+    fn visit_stored(
+        &self,
+        visit: &mut dyn FnMut(&TokenFacts<'_>, Option<&str>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let state = &self.broker.state;
+        let is_later = |token: &TokenFacts<'_>| {
             let cached = state.cache.get(&token.key());
             cached.is_none_or(|hit| hit.token.meta().generation < token.meta().generation)
         };
-        let stored = records.into_iter().filter_map(|(key, record)| {
-            let token = record.token.filter(is_later)?;
-            Some(self.token_info(&token, Some(&key.scope.account)))
-        });
-        Ok(cached.chain(stored).collect())
+        state.store.visit(&mut |record| {
+            if let Some(bound) = state.accounts.at_scope(record.scope.fingerprint()) {
+                Persistence::new(state, bound).apply_stored_skew(&record.clock);
+            }
+            match record.token.filter(is_later) {
+                Some(token) => visit(&token, Some(&record.scope.account)),
+                None => ControlFlow::Continue(()),
+            }
+        })
     }
 
-    fn token_info(&self, token: &Token, account: Option<&str>) -> TokenInfo {
+    fn token_info(&self, token: &TokenFacts<'_>, account: Option<&str>) -> TokenInfo {
         let meta = token.meta();
         TokenInfo {
             service: token.service().to_owned(),
             account: account.map(str::to_owned),
-            user: user_of(token),
+            user: user_of(token.details()),
             kind: meta.kind,
             id: token.id().to_owned(),
             access: meta.access,
             generation: meta.generation,
             expires_unix_s: expiry_unix_s(meta.expires_us),
-            expires_here_unix_s: self.ends_here_unix_s(token),
+            expires_here_unix_s: self.expiry_here_unix_s(meta),
             acquired_unix_s: meta.acquired_us.div_euclid(1_000_000),
-            header_names: token.headers().map(|(name, _)| name.to_owned()).collect(),
+            header_names: token.header_names().map(str::to_owned).collect(),
         }
+    }
+
+    /// Computes the expiry by this machine's clock again.
+    fn with_expiry_here(&self, info: TokenInfo, meta: &TokenMeta) -> TokenInfo {
+        TokenInfo {
+            expires_here_unix_s: self.expiry_here_unix_s(meta),
+            ..info
+        }
+    }
+
+    fn expiry_here_unix_s(&self, meta: &TokenMeta) -> Option<i64> {
+        let bound = self.broker.state.accounts.at_scope(meta.scope);
+        let ahead_us = bound.map_or(0, |bound| {
+            bound.skew_us() + self.broker.state.steady.set_back_us()
+        });
+        (meta.expires_us != NO_EXPIRY).then(|| {
+            meta.expires_us
+                .saturating_sub(ahead_us)
+                .div_euclid(1_000_000)
+        })
     }
 
     /// Returns the counters of the session.
@@ -469,8 +526,8 @@ impl<'a> Inspect<'a> {
 }
 
 /// Returns the e-mail address of the user who is logged in, if the service sent it with the token.
-fn user_of(token: &Token) -> Option<String> {
-    let details: Value = serde_json::from_str(token.details()).ok()?;
+fn user_of(details: &str) -> Option<String> {
+    let details: Value = serde_json::from_str(details).ok()?;
     let user = details.get("user").unwrap_or(&details);
     let email = user.get("email").or_else(|| user.get("Email"))?.as_str()?;
     Some(remove_invisible(email, MAX_USER_CHARS))

@@ -2,6 +2,7 @@
 //! cache already holds them.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::sys::sync::Mutex;
 use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::ports::store::{
-    FailureRecord, LockHolder, Reach, Record, RecordLock, Saved, Store, Turn,
+    FailureRecord, LockHolder, Reach, Record, RecordFacts, RecordLock, Saved, Store, Turn,
 };
 use crate::secret::Secret;
 
@@ -244,9 +245,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    /// Returns no records: the cache already holds the tokens.
-    fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
-        Ok(Vec::new())
+    /// Passes no records: the cache already holds the tokens.
+    fn visit(&self, _: &mut dyn FnMut(&RecordFacts<'_>) -> ControlFlow<()>) -> Result<()> {
+        Ok(())
     }
 
     fn fingerprints(&self) -> &Fingerprinter {

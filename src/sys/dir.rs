@@ -6,10 +6,12 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Result};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ops::ControlFlow;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 use std::time::{Duration, SystemTime};
 
 use super::file_facts::{self, FileFacts, FileId};
@@ -332,37 +334,33 @@ impl Dir {
     /// # Errors
     /// Returns the operating system's error.
     pub fn list(&self, name: &str) -> Result<Vec<String>> {
-        let dir = self.open_dir(name)?.0;
-        // SAFETY: the descriptor is open. If the call succeeds, the stream owns the descriptor, and
-        // `dir` is forgotten below.
-        let stream = unsafe { libc::fdopendir(dir.as_raw_fd()) };
-        if stream.is_null() {
-            return Err(Error::last_os_error());
-        }
-        std::mem::forget(dir);
         let mut names = Vec::new();
-        loop {
-            // SAFETY: the stream is open, and only this function uses it.
-            let entry = unsafe { libc::readdir(stream) };
-            if entry.is_null() {
+        self.visit_names(name, |name| {
+            names.push(name.to_owned());
+            ControlFlow::Continue(())
+        })?;
+        Ok(names)
+    }
+
+    /// Passes each name in a subdirectory to `visit`, except names that are not UTF-8, until `visit`
+    /// breaks. Keeps no name in memory.
+    ///
+    /// # Errors
+    /// Returns the operating system's error.
+    pub fn visit_names(
+        &self,
+        name: &str,
+        mut visit: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut stream = DirStream::new(self.open_dir(name)?)?;
+        while let Some(name) = stream.next_name() {
+            let name = name.to_str().ok();
+            let name = name.filter(|name| !matches!(*name, "." | ".."));
+            if name.is_some_and(|name| visit(name).is_break()) {
                 break;
             }
-            // SAFETY: the entry is valid until the next call of `readdir`. Only the address of its
-            // name is taken here.
-            let name = unsafe { &raw const (*entry).d_name };
-            // SAFETY: `readdir` returns names as C strings.
-            let name = unsafe { std::ffi::CStr::from_ptr(name.cast()) };
-            names.extend(
-                name.to_str()
-                    .ok()
-                    .filter(|name| !matches!(*name, "." | ".."))
-                    .map(str::to_owned),
-            );
         }
-        // SAFETY: the stream is open and not used afterwards. An error while closing does not
-        // affect the names that were read.
-        unsafe { libc::closedir(stream) };
-        Ok(names)
+        Ok(())
     }
 
     /// Flushes this directory to disk as [`sync`] does.
@@ -371,6 +369,39 @@ impl Dir {
     /// Returns the operating system's error.
     pub fn sync(&self) -> Result<()> {
         sync(&self.0)
+    }
+}
+
+/// The names of an open directory. They are read from the system in blocks.
+struct DirStream(NonNull<libc::DIR>);
+
+impl DirStream {
+    fn new(dir: Dir) -> Result<Self> {
+        // SAFETY: the descriptor is open. If the call succeeds, the stream owns the descriptor,
+        // which is given up below.
+        let stream = unsafe { libc::fdopendir(dir.0.as_raw_fd()) };
+        let stream = NonNull::new(stream).ok_or_else(Error::last_os_error)?;
+        let _ = dir.0.into_raw_fd();
+        Ok(Self(stream))
+    }
+
+    /// Returns the next name. `None` at the end, and if the system reports an error.
+    fn next_name(&mut self) -> Option<&CStr> {
+        // SAFETY: the stream is open, and only this value uses it.
+        let entry = NonNull::new(unsafe { libc::readdir(self.0.as_ptr()) })?;
+        // SAFETY: the entry is valid until the next call of `readdir`, which needs this value
+        // mutably. Only the address of its name is taken here.
+        let name = unsafe { &raw const (*entry.as_ptr()).d_name };
+        // SAFETY: `readdir` returns names as C strings.
+        Some(unsafe { CStr::from_ptr(name.cast()) })
+    }
+}
+
+impl Drop for DirStream {
+    fn drop(&mut self) {
+        // SAFETY: the stream is open and not used afterwards. An error while closing does not
+        // affect the names that were read.
+        unsafe { libc::closedir(self.0.as_ptr()) };
     }
 }
 

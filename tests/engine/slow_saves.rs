@@ -1,6 +1,7 @@
 //! Saves that take long: callers get their token 200 ms after the response, and the flight keeps
 //! its lock until the save ends.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use keyferry::model::request::Request;
 use keyferry::model::token::{NewToken, Token, TokenKind};
 use keyferry::plugin::Plugins;
 use keyferry::ports::store::{
-    FailureRecord, LockHolder, Reach, Record, RecordLock, Saved, Store, Turn,
+    FailureRecord, LockHolder, Reach, Record, RecordFacts, RecordLock, Saved, Store, Turn,
 };
 use keyferry::secret::Secret;
 use keyferry::stores::file::FileStore;
@@ -108,8 +109,8 @@ impl Store for SlowStore {
     fn forget_all(&self, reach: Reach) -> Result<()> {
         self.0.forget_all(reach)
     }
-    fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
-        self.0.list()
+    fn visit(&self, visit: &mut dyn FnMut(&RecordFacts<'_>) -> ControlFlow<()>) -> Result<()> {
+        self.0.visit(visit)
     }
     fn fingerprints(&self) -> &Fingerprinter {
         self.0.fingerprints()

@@ -71,7 +71,8 @@ pub struct StoredToken {
 }
 
 impl StoredToken {
-    fn new(info: TokenInfo, now_s: i64) -> Self {
+    /// Creates the token from its facts. `now_s` is the present time in seconds since 1970.
+    pub fn new(info: TokenInfo, now_s: i64) -> Self {
         let resource = match (info.service.as_str(), info.kind) {
             ("fileverbs", TokenKind::Key) => "fileverbs:secret-key".to_owned(),
             ("masv", TokenKind::Key | TokenKind::User) => "user".to_owned(),
@@ -94,9 +95,20 @@ impl StoredToken {
     }
 }
 
-/// Lists the stored tokens.
-pub fn stored_tokens(session: &Session) -> Result<Vec<StoredToken>> {
-    let now_s = Clock::system().now_us().div_euclid(1_000_000);
-    let tokens = session.list()?.into_iter();
-    Ok(tokens.map(|info| StoredToken::new(info, now_s)).collect())
+/// Returns the present time in seconds since 1970.
+pub fn now_s() -> i64 {
+    Clock::system().now_us().div_euclid(1_000_000)
+}
+
+/// Lists the stored tokens of logins.
+pub fn stored_logins(session: &Session) -> Result<Vec<StoredToken>> {
+    let is_login = |kind| matches!(kind, TokenKind::User | TokenKind::Bearer);
+    let logins = session
+        .inspect()
+        .list(|token, _| is_login(token.meta().kind))?;
+    let now_s = now_s();
+    Ok(logins
+        .into_iter()
+        .map(|info| StoredToken::new(info, now_s))
+        .collect())
 }

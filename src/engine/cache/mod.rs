@@ -299,15 +299,17 @@ impl Cache {
         }
     }
 
-    /// Returns all tokens, in no particular order.
-    pub fn all(&self) -> Vec<CachedToken> {
+    /// Passes each token to `choose`, in no particular order, and returns what it chooses. Copies
+    /// one token at a time. `choose` must not change the cache.
+    pub fn choose<T>(&self, mut choose: impl FnMut(&Token) -> Option<T>) -> Vec<T> {
         let _writer = self.writer.lock();
         let live = self
             .table()
             .iter()
             .filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
         live.filter_map(|slot| {
-            entry::copy(self.content(EntrySlot(slot.block.load(Ordering::Relaxed))))
+            let block = EntrySlot(slot.block.load(Ordering::Relaxed));
+            choose(&entry::copy(self.content(block))?.token)
         })
         .collect()
     }

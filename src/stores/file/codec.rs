@@ -9,9 +9,11 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
-use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
-use crate::model::token::{Layout, Token, TokenKind, TokenMeta};
-use crate::ports::store::{BootTime, FailureRecord, MAX_REJECTIONS, Record, RejectLogin};
+use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey, TokenKeyRef};
+use crate::model::token::{Layout, Token, TokenFacts, TokenKind, TokenMeta};
+use crate::ports::store::{
+    BootTime, FailureRecord, MAX_REJECTIONS, Record, RecordClock, RecordFacts, RejectLogin,
+};
 use crate::secret::Secret;
 
 /// The flags of a record, in the order of its parts. A part without its flag has no bytes.
@@ -27,6 +29,9 @@ const HAS_BOOT_TIME: u16 = 1 << 8;
 const HAS_MANIFEST: u16 = 1 << 9;
 const HAS_SHARED_GENERATION: u16 = 1 << 10;
 const ALL_FLAGS: u16 = (1 << 11) - 1;
+
+/// The length of an encoded fingerprint.
+const FINGERPRINT_BYTES: usize = 16;
 
 /// Encodes a record and its key.
 #[expect(
@@ -103,46 +108,136 @@ pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
 
 /// Decodes a record and its key. `None` if the bytes are not a valid record.
 pub(super) fn decode_record(bytes: &[u8]) -> Option<(TokenKey, Record)> {
+    let DecodedRecord {
+        facts,
+        owner,
+        renewal,
+        alias,
+        rejections,
+        alive_us,
+        reject_login,
+        manifest,
+        shared_generation,
+    } = decode(bytes, &mut Scopes::default())?;
+    let record = Record {
+        generation: facts.generation,
+        owner,
+        token: facts.token.map(TokenFacts::to_token),
+        renewal: renewal.map(Secret::from),
+        alias: alias.map(|(resource_kind, access, id)| facts.scope.key(resource_kind, id, access)),
+        skew_us: facts.clock.skew_us,
+        rejections: rejections.map_or_else(Vec::new, fingerprints),
+        alive_us,
+        reject_login,
+        acquired: facts.clock.acquired,
+        manifest,
+        shared_generation,
+    };
+    Some((facts.key(), record))
+}
+
+/// Returns whether the bytes are a valid record.
+pub(super) fn is_record(bytes: &[u8]) -> bool {
+    decode(bytes, &mut Scopes::default()).is_some()
+}
+
+/// Decodes the facts of a record. `None` if the bytes are not a valid record.
+pub(super) fn decode_facts<'a>(bytes: &'a [u8], scopes: &mut Scopes) -> Option<RecordFacts<'a>> {
+    decode(bytes, scopes).map(|decoded| decoded.facts)
+}
+
+/// The scopes of the records that were decoded, so that a scope is created once and not for each
+/// record.
+#[derive(Default)]
+pub(super) struct Scopes(Vec<Arc<Scope>>);
+
+impl Scopes {
+    /// The maximum number of scopes. It limits the search for a scope.
+    const MAX: usize = 64;
+
+    fn of(&mut self, service: &str, base: &str, account: &str) -> Arc<Scope> {
+        let is_it =
+            |it: &&Arc<Scope>| it.account == account && it.service == service && it.base == base;
+        if let Some(known) = self.0.iter().find(is_it) {
+            return Arc::clone(known);
+        }
+        let scope = Arc::new(Scope::new(service, base, account));
+        if self.0.len() < Self::MAX {
+            self.0.push(Arc::clone(&scope));
+        }
+        scope
+    }
+}
+
+/// A decoded record that borrows the bytes.
+struct DecodedRecord<'a> {
+    facts: RecordFacts<'a>,
+    owner: Option<Fingerprint>,
+    renewal: Option<&'a str>,
+    alias: Option<KeyInScope<'a>>,
+    /// The bytes of the fingerprints.
+    rejections: Option<&'a [u8]>,
+    alive_us: Option<i64>,
+    reject_login: Option<RejectLogin>,
+    manifest: Option<[u8; 32]>,
+    shared_generation: Option<u64>,
+}
+
+fn decode<'a>(bytes: &'a [u8], scopes: &mut Scopes) -> Option<DecodedRecord<'a>> {
     let mut input = Decoder(bytes);
-    let scope = Arc::new(Scope::new(input.text()?, input.text()?, input.text()?));
-    let key = decode_key_in_scope(&mut input, &scope)?;
+    let scope = scopes.of(input.text()?, input.text()?, input.text()?);
+    let (resource_kind, access, id) = decode_key_in_scope(&mut input)?;
+    let key = TokenKeyRef {
+        scope: scope.fingerprint(),
+        resource_kind,
+        id,
+        access,
+    };
     let generation = input.u64()?;
     let flags = input.u16()?;
     if flags & !ALL_FLAGS != 0 {
         return None;
     }
-    // The fields are read in this order.
+    // The parts are read in this order.
     let mut part = Parts { flags, input };
-    let record = Record {
-        generation,
-        owner: part.of(HAS_OWNER, Decoder::fingerprint)?,
-        token: part.of(HAS_TOKEN, |input| {
-            decode_token(input).filter(|token| token.key() == key.borrow())
-        })?,
-        renewal: part.of(HAS_RENEWAL, |input| Some(Secret::from(input.text()?)))?,
-        alias: part.of(HAS_ALIAS, |input| decode_key_in_scope(input, &scope))?,
-        skew_us: part.of(HAS_SKEW, Decoder::i64)?,
-        rejections: part
-            .of(HAS_REJECTIONS, decode_rejections)?
-            .unwrap_or_default(),
-        alive_us: part.of(IS_ALIVE, Decoder::i64)?,
-        reject_login: part.of(HAS_REJECT_LOGIN, |input| {
-            Some(RejectLogin {
-                step: u32::try_from(input.u64()?).ok()?,
-                at_us: input.i64()?,
-                rejected_us: input.i64()?,
-            })
-        })?,
-        acquired: part.of(HAS_BOOT_TIME, |input| {
-            Some(BootTime {
-                boot: input.fingerprint()?,
-                at_us: input.u64()?,
-            })
-        })?,
-        manifest: part.of(HAS_MANIFEST, |input| input.bytes(32)?.try_into().ok())?,
-        shared_generation: part.of(HAS_SHARED_GENERATION, Decoder::u64)?,
-    };
-    part.input.is_at_end().then_some((key, record))
+    let owner = part.of(HAS_OWNER, Decoder::fingerprint)?;
+    let token = part.of(HAS_TOKEN, |input| {
+        decode_token(input).filter(|token| token.key() == key)
+    })?;
+    let renewal = part.of(HAS_RENEWAL, Decoder::text)?;
+    let alias = part.of(HAS_ALIAS, decode_key_in_scope)?;
+    let skew_us = part.of(HAS_SKEW, Decoder::i64)?;
+    let rejections = part.of(HAS_REJECTIONS, decode_rejections)?;
+    let alive_us = part.of(IS_ALIVE, Decoder::i64)?;
+    let reject_login = part.of(HAS_REJECT_LOGIN, decode_reject_login)?;
+    let acquired = part.of(HAS_BOOT_TIME, decode_boot_time)?;
+    let manifest = part.of(HAS_MANIFEST, |input| input.bytes(32)?.try_into().ok())?;
+    let shared_generation = part.of(HAS_SHARED_GENERATION, Decoder::u64)?;
+    part.input.is_at_end().then_some(DecodedRecord {
+        facts: RecordFacts {
+            scope,
+            resource_kind,
+            id,
+            access,
+            generation,
+            token,
+            has_renewal: renewal.is_some(),
+            clock: RecordClock {
+                generation,
+                skew_us,
+                acquired_us: token.map(|token| token.meta().acquired_us),
+                acquired,
+            },
+        },
+        owner,
+        renewal,
+        alias,
+        rejections,
+        alive_us,
+        reject_login,
+        manifest,
+        shared_generation,
+    })
 }
 
 /// The parts of a record that are not decoded yet.
@@ -176,12 +271,34 @@ fn encode_rejections(out: &mut Encoder, rejections: &[Fingerprint]) {
         .for_each(|resource| out.bytes(resource.bytes()));
 }
 
-fn decode_rejections(input: &mut Decoder<'_>) -> Option<Vec<Fingerprint>> {
+fn decode_rejections<'a>(input: &mut Decoder<'a>) -> Option<&'a [u8]> {
     let count = usize::from(input.byte()?);
     if !(1..=MAX_REJECTIONS).contains(&count) {
         return None;
     }
-    (0..count).map(|_| input.fingerprint()).collect()
+    input.bytes(count * FINGERPRINT_BYTES)
+}
+
+fn fingerprints(bytes: &[u8]) -> Vec<Fingerprint> {
+    let (all, _) = bytes.as_chunks::<FINGERPRINT_BYTES>();
+    all.iter()
+        .map(|one| Fingerprint::from_bytes(*one))
+        .collect()
+}
+
+fn decode_reject_login(input: &mut Decoder<'_>) -> Option<RejectLogin> {
+    Some(RejectLogin {
+        step: u32::try_from(input.u64()?).ok()?,
+        at_us: input.i64()?,
+        rejected_us: input.i64()?,
+    })
+}
+
+fn decode_boot_time(input: &mut Decoder<'_>) -> Option<BootTime> {
+    Some(BootTime {
+        boot: input.fingerprint()?,
+        at_us: input.u64()?,
+    })
 }
 
 fn encode_key_in_scope(out: &mut Encoder, key: &TokenKey) {
@@ -190,12 +307,15 @@ fn encode_key_in_scope(out: &mut Encoder, key: &TokenKey) {
     out.text(&key.id);
 }
 
-fn decode_key_in_scope(input: &mut Decoder<'_>, scope: &Arc<Scope>) -> Option<TokenKey> {
-    let (resource_kind, access) = (
+/// A key without its scope: the kind of the resource, the access and the id.
+type KeyInScope<'a> = (ResourceKind, Access, &'a str);
+
+fn decode_key_in_scope<'a>(input: &mut Decoder<'a>) -> Option<KeyInScope<'a>> {
+    Some((
         ResourceKind::from_number(input.byte()?)?,
         Access::from_number(input.byte()?)?,
-    );
-    Some(scope.key(resource_kind, input.text()?, access))
+        input.text()?,
+    ))
 }
 
 fn encode_token(out: &mut Encoder, token: &Token) {
@@ -239,7 +359,7 @@ fn encode_token(out: &mut Encoder, token: &Token) {
     out.bytes(token.text());
 }
 
-fn decode_token(input: &mut Decoder<'_>) -> Option<Token> {
+fn decode_token<'a>(input: &mut Decoder<'a>) -> Option<TokenFacts<'a>> {
     let [
         resource_kind,
         access,
@@ -269,7 +389,7 @@ fn decode_token(input: &mut Decoder<'_>) -> Option<Token> {
         details_len: u32::try_from(details_len).ok()?,
     };
     let text = input.bytes(layout.text_len())?;
-    Some(Token::from_parts(meta, layout, text.into()))
+    Some(TokenFacts::from_parts(meta, layout, text))
 }
 
 /// The kinds of errors that are stored, each with its number in the encoding.
@@ -379,7 +499,8 @@ impl<'a> Decoder<'a> {
     }
 
     fn fingerprint(&mut self) -> Option<Fingerprint> {
-        Some(Fingerprint::from_bytes(self.bytes(16)?.try_into().ok()?))
+        let bytes = self.bytes(FINGERPRINT_BYTES)?.try_into().ok()?;
+        Some(Fingerprint::from_bytes(bytes))
     }
 
     fn u64(&mut self) -> Option<u64> {

@@ -10,8 +10,8 @@
 //! endian, and is 65,535 for a longer file. A longer file that was cut off after that many bytes
 //! counts as damaged.
 
-use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use chacha20poly1305::aead::{Aead, AeadInOut, Payload};
+use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use ring::digest;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -41,9 +41,9 @@ pub(super) struct SealingKey {
 
 /// The outcome of unsealing a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unsealed {
+pub(super) enum Unsealed<'a> {
     /// The bytes that were sealed.
-    Plaintext(Vec<u8>),
+    Plaintext(&'a [u8]),
     /// The file is empty, or ends before its header says. It was not written completely.
     Incomplete,
     /// The file was changed after it was written.
@@ -122,44 +122,72 @@ impl SealingKey {
         Ok([&header[..], &nonce, &sealed].concat())
     }
 
-    /// Unseals a file of this name.
-    pub(super) fn unseal(&self, content: Content, name: &str, bytes: &[u8]) -> Unsealed {
+    /// Unseals the bytes of a file of this name in place.
+    pub(super) fn unseal<'a>(
+        &self,
+        content: Content,
+        name: &str,
+        bytes: &'a mut [u8],
+    ) -> Unsealed<'a> {
         if is_part_of_header(bytes) {
             return Unsealed::Incomplete;
         }
-        let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        let len = bytes.len();
+        let Some((header, rest)) = bytes.split_first_chunk_mut::<HEADER_BYTES>() else {
             return Unsealed::Damaged;
         };
-        if header[..4] != MAGIC || header[16..] != header_checksum(header) {
+        if header[..4] != MAGIC {
             return Unsealed::Damaged;
         }
+        match self.mismatch(header, len) {
+            // The tag authenticates the header too, so its checksum is not needed here.
+            None if header[5] == content as u8 => self.decrypt(header, rest, name),
+            Some(mismatch) if header[16..] == header_checksum(header) => mismatch,
+            _ => Unsealed::Damaged,
+        }
+    }
+
+    /// Returns why a file of `len` bytes with this header is not decrypted, if the header is intact.
+    fn mismatch(&self, header: &[u8; HEADER_BYTES], len: usize) -> Option<Unsealed<'static>> {
         if header[4] < VERSION {
-            return Unsealed::Old;
-        }
-        if header[4] > VERSION {
-            return Unsealed::Foreign(
+            Some(Unsealed::Old)
+        } else if header[4] > VERSION {
+            Some(Unsealed::Foreign(
                 "was written by another release of keyferry; use that release or a newer one",
-            );
+            ))
+        } else if header[8..16] != self.id {
+            Some(Unsealed::Foreign(
+                "was sealed with another key; restore that key",
+            ))
+        } else if len < usize::from(u16::from_le_bytes([header[6], header[7]])) {
+            Some(Unsealed::Incomplete)
+        } else {
+            None
         }
-        if header[8..16] != self.id {
-            return Unsealed::Foreign("was sealed with another key; restore that key");
-        }
-        if bytes.len() < usize::from(u16::from_le_bytes([header[6], header[7]])) {
-            return Unsealed::Incomplete;
-        }
-        let Some((nonce, sealed)) = rest
-            .split_first_chunk::<NONCE_BYTES>()
-            .filter(|_| header[5] == content as u8)
-        else {
+    }
+
+    fn decrypt<'a>(
+        &self,
+        header: &[u8; HEADER_BYTES],
+        rest: &'a mut [u8],
+        name: &str,
+    ) -> Unsealed<'a> {
+        let Some((nonce, sealed)) = rest.split_first_chunk_mut::<NONCE_BYTES>() else {
             return Unsealed::Damaged;
         };
-        let payload = Payload {
-            msg: sealed,
-            aad: &associated_data(header, name),
+        let Some((text, tag)) = sealed.split_last_chunk_mut::<TAG_BYTES>() else {
+            return Unsealed::Damaged;
         };
-        self.cipher
-            .decrypt(&XNonce::from(*nonce), payload)
-            .map_or(Unsealed::Damaged, Unsealed::Plaintext)
+        let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
+        let data = associated_data(header, name);
+        let buffer = (&mut *text).into();
+        let decrypted = self
+            .cipher
+            .decrypt_inout_detached(&nonce, &data, buffer, &tag);
+        match decrypted {
+            Ok(()) => Unsealed::Plaintext(text),
+            Err(_) => Unsealed::Damaged,
+        }
     }
 }
 
@@ -177,25 +205,19 @@ mod tests {
         let file = sealing_key()
             .seal(Content::Record, "name", b"plain")
             .unwrap();
-        let unseal = |key: SealingKey, content, name| key.unseal(content, name, &file);
-        assert_eq!(
-            unseal(sealing_key(), Content::Record, "name"),
-            Unsealed::Plaintext(b"plain".to_vec())
-        );
-        assert_eq!(
-            unseal(sealing_key(), Content::Record, "other"),
-            Unsealed::Damaged
-        );
-        assert_eq!(
-            unseal(sealing_key(), Content::Failure, "name"),
-            Unsealed::Damaged
-        );
-        assert_eq!(
-            unseal(SealingKey::new([7; 8], &[9; 32]), Content::Record, "name"),
-            Unsealed::Damaged
-        );
+        let unseal = |key: SealingKey, content, name, expected: Unsealed<'_>| {
+            let mut file = file.clone();
+            assert_eq!(key.unseal(content, name, &mut file), expected);
+        };
+        let plaintext = Unsealed::Plaintext(b"plain");
+        unseal(sealing_key(), Content::Record, "name", plaintext);
+        unseal(sealing_key(), Content::Record, "other", Unsealed::Damaged);
+        unseal(sealing_key(), Content::Failure, "name", Unsealed::Damaged);
+        let wrong_key = SealingKey::new([7; 8], &[9; 32]);
+        unseal(wrong_key, Content::Record, "name", Unsealed::Damaged);
+        let other_key = SealingKey::new([6; 8], &[8; 32]);
         assert!(matches!(
-            unseal(SealingKey::new([6; 8], &[8; 32]), Content::Record, "name"),
+            other_key.unseal(Content::Record, "name", &mut file.clone()),
             Unsealed::Foreign(_)
         ));
         assert_ne!(
@@ -214,7 +236,7 @@ mod tests {
             .unwrap();
         for len in 0..file.len() {
             assert_eq!(
-                sealing_key().unseal(Content::Record, "name", &file[..len]),
+                sealing_key().unseal(Content::Record, "name", &mut file[..len].to_vec()),
                 Unsealed::Incomplete,
                 "{len}"
             );
@@ -223,7 +245,7 @@ mod tests {
             let mut damaged = file.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                sealing_key().unseal(Content::Record, "name", &damaged),
+                sealing_key().unseal(Content::Record, "name", &mut damaged),
                 Unsealed::Damaged,
                 "{bit}"
             );
@@ -237,26 +259,37 @@ mod tests {
                 .seal(Content::Record, "name", plaintext)
                 .unwrap()
         };
-        let unseal = |file: &[u8]| sealing_key().unseal(Content::Record, "name", file);
+        let unseal = |file: &[u8], expected: Unsealed<'_>| {
+            let mut file = file.to_vec();
+            let unsealed = sealing_key().unseal(Content::Record, "name", &mut file);
+            assert_eq!(unsealed, expected);
+        };
         let longer = [seal(b"plain"), vec![0]].concat();
-        assert_eq!(unseal(&longer), Unsealed::Damaged);
+        unseal(&longer, Unsealed::Damaged);
         let plaintext = vec![7; 100_000];
         let long = seal(&plaintext);
-        assert_eq!(unseal(&long), Unsealed::Plaintext(plaintext));
-        assert_eq!(unseal(&long[..65_534]), Unsealed::Incomplete);
-        assert_eq!(unseal(&long[..65_536]), Unsealed::Damaged);
-        assert_eq!(unseal(b"kf"), Unsealed::Incomplete);
-        assert_eq!(unseal(b"kx"), Unsealed::Damaged);
+        unseal(&long, Unsealed::Plaintext(&plaintext));
+        unseal(&long[..65_534], Unsealed::Incomplete);
+        unseal(&long[..65_536], Unsealed::Damaged);
+        unseal(b"kf", Unsealed::Incomplete);
+        unseal(b"kx", Unsealed::Damaged);
     }
 
     #[test]
     fn a_newer_or_older_format_is_no_damage() {
-        let unseal = |version| {
+        let file = |version| {
             let mut file = header(version, Content::Record, 0, &[7; 8]).to_vec();
             file.extend([0; 100]);
-            sealing_key().unseal(Content::Record, "name", &file)
+            file
         };
-        assert!(matches!(unseal(VERSION + 1), Unsealed::Foreign(_)));
-        assert_eq!(unseal(VERSION - 1), Unsealed::Old);
+        let (mut newer, mut older) = (file(VERSION + 1), file(VERSION - 1));
+        assert!(matches!(
+            sealing_key().unseal(Content::Record, "name", &mut newer),
+            Unsealed::Foreign(_)
+        ));
+        assert_eq!(
+            sealing_key().unseal(Content::Record, "name", &mut older),
+            Unsealed::Old
+        );
     }
 }

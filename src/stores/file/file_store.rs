@@ -3,19 +3,19 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use super::location::{self, KeyLocation};
-use super::open_store::TOKENS_DIR;
 use super::record_files::RecordFiles;
 use super::record_lock::FileRecordLock;
-use super::sealed_file::{self, Durability, NewContent, ReadOutcome, RecordName};
+use super::sealed_file::{self, Durability, FactsReader, NewContent, ReadOutcome, RecordName};
 use super::{codec, lock, lock::LockAttempt};
 use crate::config::Environment;
 use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, ResourceKind, TokenKey};
 use crate::ports::store::{
-    FailureRecord, KeyBackend, LockHolder, Reach, Record, Saved, Store, Turn,
+    FailureRecord, KeyBackend, LockHolder, Reach, Record, RecordFacts, Saved, Store, Turn,
 };
 use crate::stores::failure_fallback::FailureFallback;
 use crate::sys::sync::Mutex;
@@ -198,24 +198,21 @@ impl Store for FileStore {
         outcome
     }
 
-    fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
+    fn visit(&self, visit: &mut dyn FnMut(&RecordFacts<'_>) -> ControlFlow<()>) -> Result<()> {
         let Some(store) = self
             .files
             .store
             .location()
             .map_or(Ok(None), |_| self.files.store.for_reading())?
         else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let records = store
-            .record_names(TOKENS_DIR)?
-            .into_iter()
-            .filter_map(|name| match store.read(&name) {
-                Ok(ReadOutcome::Intact(plaintext)) => codec::decode_record(&plaintext),
-                _ => None,
-            })
-            .map(|(key, record)| (key, record.without_renewal()));
-        Ok(records.collect())
+        let mut reader = FactsReader::new(&store)?;
+        store.visit_record_names(|name| {
+            reader
+                .read(name)
+                .map_or(ControlFlow::Continue(()), |record| visit(&record))
+        })
     }
 
     fn fingerprints(&self) -> &Fingerprinter {

@@ -5,15 +5,16 @@
 //! is opened for writing. Expired token records are removed after a save, at most once an hour.
 //! Each search for them reads at most 2,000 records.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
-use super::codec;
 use super::lock::{self, LockAttempt};
-use super::open_store::{FAILURES_DIR, NEW_DIR, OpenStore, TOKENS_DIR, new_file_name};
+use super::open_store::{FAILURES_DIR, NEW_DIR, OpenStore, new_file_name};
 use super::private_dir::{self, FileContents};
-use super::sealed_file::ReadOutcome;
+use super::sealed_file::{FactsReader, RecordName};
+use crate::error::Result;
 use crate::model::token::NO_EXPIRY;
-use crate::ports::store::Record;
+use crate::ports::store::{Record, RecordFacts};
 use crate::sys::dir::OpenMode;
 use crate::sys::file_facts::FileFacts;
 use crate::sys::private_file;
@@ -37,7 +38,7 @@ fn is_older_than(modified: std::io::Result<SystemTime>, age: Duration) -> bool {
 }
 
 /// Returns whether a record is no longer needed. A record with a renewal secret is always kept.
-fn is_expired(record: &Record, now_us: i64) -> bool {
+fn is_expired(record: &RecordFacts<'_>, now_us: i64) -> bool {
     let remove_at_us = match &record.token {
         Some(token) if token.meta().expires_us == NO_EXPIRY => return false,
         Some(token) => token.meta().expires_us.saturating_add(KEEP_AFTER_EXPIRY_US),
@@ -45,7 +46,7 @@ fn is_expired(record: &Record, now_us: i64) -> bool {
             .unwrap_or(i64::MAX)
             .saturating_add(KEEP_WITHOUT_TOKEN_US),
     };
-    record.renewal.is_none() && remove_at_us < now_us
+    !record.has_renewal && remove_at_us < now_us
 }
 
 /// Removes files that killed writers left behind, and old failure records.
@@ -78,26 +79,39 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
     if !is_due(store) {
         return;
     }
-    let mut names = store.record_names(TOKENS_DIR).unwrap_or_default();
-    // Each search starts at a random record, so that repeated searches reach all records.
-    let start = getrandom::u32().unwrap_or(0) as usize % names.len().max(1);
-    names.rotate_left(start);
-    let expired_record = |name: &_| match store.read(name) {
-        Ok(ReadOutcome::Intact(plaintext)) => codec::decode_record(&plaintext)
-            .filter(|(_, record)| is_expired(record, now_us))
-            .map(|(_, record)| record),
-        _ => None,
-    };
-    let expired: Vec<_> = names
-        .iter()
-        .take(MAX_RECORDS)
-        .filter_map(|name| Some((name, expired_record(name)?.generation)))
-        .collect();
-    for (name, generation) in &expired {
+    for (name, generation) in expired_records(store, now_us).unwrap_or_default() {
         // Nothing is synced. If a removed record reappears after a power failure, a later search
         // removes it again.
-        store.remove_if_unlocked(name, *generation);
+        store.remove_if_unlocked(&name, generation);
     }
+}
+
+/// Reads at most [`MAX_RECORDS`] records. Returns the names and generations of those that have
+/// expired.
+fn expired_records(store: &OpenStore, now_us: i64) -> Result<Vec<(RecordName, u64)>> {
+    let mut count = 0;
+    store.visit_record_names(|_| {
+        count += 1;
+        ControlFlow::Continue(())
+    })?;
+    // Each search starts at a random record, so that repeated searches reach all records. After the
+    // last record, it goes on at the first one.
+    let start = getrandom::u32().unwrap_or(0) as usize % count.max(1);
+    let (mut reader, mut expired) = (FactsReader::new(store)?, Vec::new());
+    let mut index = 0;
+    store.visit_record_names(|name| {
+        let distance = (index + count - start) % count.max(1);
+        index += 1;
+        if distance < MAX_RECORDS
+            && let Some(record) = reader
+                .read(name)
+                .filter(|record| is_expired(record, now_us))
+        {
+            expired.push((RecordName::of_record_file(name), record.generation));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(expired)
 }
 
 /// Returns whether the last search was more than an hour ago. If so, records the present time as

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use zeroize::Zeroize;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_facts::FileFacts;
@@ -139,13 +141,41 @@ pub(super) enum FileContents {
 /// # Errors
 /// [`ErrorKind::Store`] if the system reports an error.
 pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileContents> {
+    let mut bytes = Vec::new();
+    Ok(match read_file_into(dir, path, name, &mut bytes)? {
+        FileState::Missing => FileContents::Missing,
+        FileState::Unsafe(fault) => FileContents::Unsafe(fault),
+        FileState::Read => FileContents::Bytes(bytes),
+    })
+}
+
+/// The outcome of reading a file into a buffer.
+pub(super) enum FileState {
+    /// The file does not exist.
+    Missing,
+    /// The buffer holds the bytes of the file.
+    Read,
+    /// The file is not safe to use. The string is the reason.
+    Unsafe(&'static str),
+}
+
+/// Reads a file as [`read_file`] does, and replaces the content of `buffer` with its bytes.
+///
+/// # Errors
+/// Returns the errors of [`read_file`].
+pub(super) fn read_file_into(
+    dir: &Dir,
+    path: &Path,
+    name: &str,
+    buffer: &mut Vec<u8>,
+) -> Result<FileState> {
     let file = match dir.open_file(name, OpenMode::Read) {
         Ok(file) => file,
         Err(error) => {
             return match cause(&error) {
-                IoCause::NotFound => Ok(FileContents::Missing),
-                IoCause::LinkOrFile => Ok(FileContents::Unsafe("is a link")),
-                IoCause::NotAFile => Ok(FileContents::Unsafe("is not a regular file")),
+                IoCause::NotFound => Ok(FileState::Missing),
+                IoCause::LinkOrFile => Ok(FileState::Unsafe("is a link")),
+                IoCause::NotAFile => Ok(FileState::Unsafe("is not a regular file")),
                 _ => Err(io_error(&path.join(name), &error)),
             };
         }
@@ -168,26 +198,30 @@ pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileConten
         None
     };
     match fault {
-        Some(fault) => Ok(FileContents::Unsafe(fault)),
-        None => read_all(&file, facts.len() as usize)
-            .map(FileContents::Bytes)
+        Some(fault) => Ok(FileState::Unsafe(fault)),
+        None => read_all(&file, facts.len() as usize, buffer)
+            .map(|()| FileState::Read)
             .map_err(|error| io_error(&path.join(name), &error)),
     }
 }
 
 /// Reads at most `size` bytes of a file. `size` is the size of the open file. It does not change,
-/// because writers replace a file and never change it.
-fn read_all(mut file: &File, size: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; size];
+/// because writers replace a file and never change it. Wipes the buffer before it is moved to more
+/// memory.
+fn read_all(mut file: &File, size: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+    if size > buffer.capacity() {
+        buffer.zeroize();
+    }
+    buffer.resize(size, 0);
     let mut len = 0;
     while len < size {
-        match io::Read::read(&mut file, &mut bytes[len..]) {
+        match io::Read::read(&mut file, &mut buffer[len..]) {
             Ok(0) => break,
             Ok(more) => len += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    bytes.truncate(len);
-    Ok(bytes)
+    buffer.truncate(len);
+    Ok(())
 }

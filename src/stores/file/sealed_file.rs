@@ -2,16 +2,21 @@
 //! another one is written under a temporary name and then renamed.
 
 use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
-use super::codec;
+use zeroize::Zeroizing;
+
+use super::codec::{self, Scopes};
 use super::envelope::{Content, Unsealed};
 use super::location::{KEY_FILE, KeyLocation, Location};
 use super::lock::{self, LockAttempt};
 use super::master_key::{self, DerivedKeys};
 use super::open_store::{FAILURES_DIR, LABEL_FILE, OpenStore, TOKENS_DIR, new_file_name};
-use super::private_dir::{self, FileContents, io_error};
+use super::private_dir::{self, FileContents, FileState, io_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Fingerprint, TokenKey};
+use crate::ports::store::RecordFacts;
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_lock::LockId;
 use crate::sys::private_file;
@@ -54,6 +59,14 @@ impl RecordName {
         Self {
             content: Content::Failure,
             path: format!("{FAILURES_DIR}/{name}"),
+        }
+    }
+
+    /// Returns the name of the record whose file has this name.
+    pub(super) fn of_record_file(name: &str) -> Self {
+        Self {
+            content: Content::Record,
+            path: format!("{TOKENS_DIR}/{name}"),
         }
     }
 
@@ -112,22 +125,22 @@ impl OpenStore {
     /// # Errors
     /// [`ErrorKind::Store`] if the file can't be read.
     pub(super) fn read(&self, name: &RecordName) -> Result<ReadOutcome> {
-        let bytes = match private_dir::read_file(&self.dir, &self.path, &name.path)? {
+        let mut bytes = match private_dir::read_file(&self.dir, &self.path, &name.path)? {
             FileContents::Missing => return Ok(ReadOutcome::Missing),
             FileContents::Unsafe(fault) => return Ok(ReadOutcome::Damaged(fault)),
-            FileContents::Bytes(bytes) => bytes,
+            FileContents::Bytes(bytes) => Zeroizing::new(bytes),
         };
         Ok(
             match self
                 .keys
                 .sealing_key
-                .unseal(name.content, name.hash(), &bytes)
+                .unseal(name.content, name.hash(), &mut bytes)
             {
                 Unsealed::Plaintext(plaintext) => match name.content {
-                    Content::Record if codec::decode_record(&plaintext).is_none() => {
+                    Content::Record if !codec::is_record(plaintext) => {
                         ReadOutcome::Damaged("cannot be decoded")
                     }
-                    _ => ReadOutcome::Intact(plaintext),
+                    _ => ReadOutcome::Intact(plaintext.to_vec()),
                 },
                 Unsealed::Incomplete => ReadOutcome::Incomplete,
                 Unsealed::Damaged => ReadOutcome::Damaged("is damaged"),
@@ -308,25 +321,72 @@ impl OpenStore {
         );
     }
 
-    /// Returns the names of the records in a directory of the store.
+    /// Passes the name of each record's file to `visit`, until `visit` breaks.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if the directory can't be read.
-    pub(super) fn record_names(&self, dir: &str) -> Result<Vec<RecordName>> {
-        let names = match self.dir.list(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            names => names.map_err(|error| io_error(&self.path.join(dir), &error))?,
-        };
+    pub(super) fn visit_record_names(
+        &self,
+        mut visit: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<()> {
         let is_hash =
-            |text: &String| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        Ok(names
-            .into_iter()
-            .filter(is_hash)
-            .map(|name| RecordName {
-                content: Content::Record,
-                path: format!("{dir}/{name}"),
-            })
-            .collect())
+            |name: &str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let visited = self.dir.visit_names(TOKENS_DIR, |name| {
+            if is_hash(name) {
+                visit(name)
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        visited
+            .or_else(ignore_not_found)
+            .map_err(|error| io_error(&self.path.join(TOKENS_DIR), &error))
+    }
+}
+
+/// Reads the facts of many records of a store, one after the other, into one buffer. The buffer is
+/// wiped at the end.
+pub(super) struct FactsReader<'a> {
+    store: &'a OpenStore,
+    /// The directory of the records. `None` if it does not exist.
+    tokens: Option<Dir>,
+    path: PathBuf,
+    bytes: Zeroizing<Vec<u8>>,
+    scopes: Scopes,
+}
+
+impl<'a> FactsReader<'a> {
+    /// Creates a reader.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the directory of the records can't be opened.
+    pub(super) fn new(store: &'a OpenStore) -> Result<Self> {
+        let path = store.path.join(TOKENS_DIR);
+        let tokens = match store.dir.open_dir(TOKENS_DIR) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            tokens => Some(tokens.map_err(|error| io_error(&path, &error))?),
+        };
+        Ok(Self {
+            store,
+            tokens,
+            path,
+            bytes: Zeroizing::default(),
+            scopes: Scopes::default(),
+        })
+    }
+
+    /// Returns the facts of the record in this file. `None` if the file is no intact record.
+    pub(super) fn read(&mut self, name: &str) -> Option<RecordFacts<'_>> {
+        let tokens = self.tokens.as_ref()?;
+        match private_dir::read_file_into(tokens, &self.path, name, &mut self.bytes) {
+            Ok(FileState::Read) => {}
+            _ => return None,
+        }
+        let key = &self.store.keys.sealing_key;
+        match key.unseal(Content::Record, name, &mut self.bytes) {
+            Unsealed::Plaintext(plaintext) => codec::decode_facts(plaintext, &mut self.scopes),
+            _ => None,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::context::CliContext;
-use crate::credentials::{LOGINS, Login, configured_settings};
+use crate::credentials::{LOGINS, Login, StoredToken, configured_settings, stored_logins};
 use crate::exit_code::{self, EXIT_FAILED, EXIT_OK};
 use crate::log_output::{LogOptions, collect_warnings};
 use crate::progress::with_progress;
@@ -25,10 +25,9 @@ use keyferry::config::{Config, Profile, SETTINGS, Setting, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
-use keyferry::model::token::TokenKind;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
-use keyferry::session::inspect::{Sources, TokenInfo};
+use keyferry::session::inspect::Sources;
 use keyferry::sys::private_file::{self, Privacy};
 
 /// The options of `keyferry doctor`.
@@ -321,25 +320,17 @@ fn check_plugin_settings(
 
 /// Returns the message for a profile without secrets. A stored login may make them unnecessary.
 fn no_secret_message(profile: &Profile, context: &CliContext) -> String {
-    let tokens = context
+    let logins = context
         .open_configured_session(Some(profile.account()))
-        .and_then(|session| session.list())
+        .and_then(|session| stored_logins(&session))
         .unwrap_or_default();
-    let now_s = Clock::system().now_us().div_euclid(1_000_000);
-    let is_own = |token: &&TokenInfo| {
-        token.account.as_deref() == Some(profile.account())
-            && matches!(token.kind, TokenKind::User | TokenKind::Bearer)
-    };
-    let is_valid = |token: &&TokenInfo| {
-        token
-            .expires_here_unix_s
-            .is_none_or(|expires_unix_s| expires_unix_s > now_s)
-    };
-    let services: BTreeSet<_> = tokens
+    let is_own = |login: &&StoredToken| login.info.account.as_deref() == Some(profile.account());
+    let is_valid = |login: &&StoredToken| login.life_left_s.is_none_or(|left_s| left_s > 0);
+    let services: BTreeSet<_> = logins
         .iter()
         .filter(is_own)
         .filter(is_valid)
-        .map(|token| token.service.as_str())
+        .map(|login| login.info.service.as_str())
         .collect();
     if services.is_empty() {
         return "none configured; run `keyferry login masv` or `keyferry login fileverbs`".into();

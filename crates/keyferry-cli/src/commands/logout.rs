@@ -2,11 +2,13 @@
 //!
 //! It doesn't use the network.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::json;
 
 use crate::context::CliContext;
-use crate::credentials::{SERVICE_SETTINGS, configured_settings, stored_tokens};
+use crate::credentials::{SERVICE_SETTINGS, configured_settings};
 use crate::save_secret::remove_saved;
 use crate::streams::Streams;
 use keyferry::config::Profile;
@@ -152,14 +154,15 @@ fn logout(options: &LogoutOptions, context: &CliContext) -> Result<Logout> {
 fn service_names(session: &Session) -> Vec<String> {
     let inspect = session.inspect();
     let configured = inspect.services().map(|info| info.service.to_owned());
-    let stored = stored_tokens(session).unwrap_or_default();
-    let mut names: Vec<_> = configured
-        .filter(|name| name != "agent")
-        .chain(stored.into_iter().map(|token| token.info.service))
-        .collect();
-    names.sort();
-    names.dedup();
-    names
+    let mut names: BTreeSet<_> = configured.filter(|name| name != "agent").collect();
+    // A store that can't be read has no tokens to log out of.
+    let _ = inspect.list(|token, _| {
+        if !names.contains(token.service()) {
+            names.insert(token.service().to_owned());
+        }
+        false
+    });
+    names.into_iter().collect()
 }
 
 /// Removes the saved secrets of these settings. Returns the settings, and where the secrets were.
@@ -185,11 +188,14 @@ fn remove_all_saved(
 fn forget_tokens(session: &Session, options: &LogoutOptions) -> Result<(usize, bool)> {
     let service = options.service.as_deref();
     if service.is_none() && options.profile.is_none() {
-        let all = stored_tokens(session);
+        let mut count = 0;
+        let counted = session.inspect().list(|_, _| {
+            count += 1;
+            false
+        });
         // Also deletes records that cannot be decrypted. This clears a store whose key is damaged.
         session.forget(None)?;
-        let unreadable = all.is_err();
-        return Ok((all.map_or(0, |all| all.len()), unreadable));
+        return Ok((count, counted.is_err()));
     }
     let count = session.forget_service(service)?;
     // This also clears the recorded failures and throttles, even if no token is stored.

@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use crate::context::CliContext;
 use crate::credentials::{
-    LOGINS, SERVICE_SETTINGS, StoredToken, configured_settings, stored_tokens,
+    LOGINS, SERVICE_SETTINGS, StoredToken, configured_settings, now_s, stored_logins,
 };
+use crate::json::ListDocument;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use crate::time_format::format_duration;
 use keyferry::config::{Config, DEFAULT_ACCOUNT};
 use keyferry::error::{ErrorKind, Result};
-use keyferry::model::token::TokenKind;
 use keyferry::session::Session;
 use keyferry::session::inspect::Sources;
 
@@ -33,26 +33,40 @@ pub struct StatusOptions {
 pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let loaded = context.load_config().and_then(|config| {
         let session = context.open_session(config.clone(), None)?;
-        Ok((
-            stored_tokens(&session)?,
-            service_rows(&config, context)?,
-            session.inspect().store_name(),
-            session.inspect().protection(),
-        ))
+        Ok((session, service_rows(&config, context)?))
     });
-    let (tokens, services, store, protection) = match loaded {
-        Ok(loaded) => loaded,
-        Err(error) => return streams.fail_with(&error),
-    };
-    if options.json {
-        let tokens: Value = tokens.iter().map(StoredToken::to_json).collect();
-        let services: Value = services.iter().map(ServiceRow::to_json).collect();
-        let all = json!({ "store": store, "protection": protection, "tokens": tokens, "services": services });
-        let written = streams.write_json(&all);
-        return streams.finish_write(written);
-    }
+    let written = loaded.and_then(|(session, services)| {
+        if options.json {
+            write_json(&session, &services, streams)
+        } else {
+            let logins = stored_logins(&session)?;
+            Ok(write_table(
+                &login_rows(&logins, &services),
+                context,
+                streams,
+            ))
+        }
+    });
+    written.unwrap_or_else(|error| streams.fail_with(&error))
+}
+
+/// Writes the services and all stored tokens. Returns the exit code.
+fn write_json(session: &Session, services: &[ServiceRow], streams: &mut Streams<'_>) -> Result<u8> {
+    let (inspect, now_s) = (session.inspect(), now_s());
+    let services: Value = services.iter().map(ServiceRow::to_json).collect();
+    let fields = json!({
+        "store": inspect.store_name(), "protection": inspect.protection(), "services": services,
+        "tokens": [],
+    });
+    let mut document = ListDocument::new(streams, &fields);
+    inspect.visit(&mut |info| document.push(&StoredToken::new(info, now_s).to_json()))?;
+    Ok(document.finish())
+}
+
+/// Writes the table. Returns the exit code.
+fn write_table(rows: &[LoginRow], context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let mut table = Table::new(&["service", "profile", "user", "state"]);
-    for row in login_rows(&tokens, &services) {
+    for row in rows {
         let LoginRow {
             service,
             account,
@@ -63,8 +77,8 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         table.add_row([
             plain_cell(service),
             plain_cell(account),
-            plain_cell(user.unwrap_or_default()),
-            (style, context.shorten_home(&state)),
+            plain_cell(user.as_deref().unwrap_or_default()),
+            (*style, context.shorten_home(state)),
         ]);
     }
     let written = table.write(&mut streams.stdout);
@@ -81,19 +95,16 @@ struct LoginRow {
 }
 
 /// Returns a row for each service of each account, then rows for the logins of other services.
-fn login_rows(tokens: &[StoredToken], services: &[ServiceRow]) -> Vec<LoginRow> {
-    let is_login =
-        |token: &&StoredToken| matches!(token.info.kind, TokenKind::User | TokenKind::Bearer);
+fn login_rows(logins: &[StoredToken], services: &[ServiceRow]) -> Vec<LoginRow> {
     let is_of = |token: &StoredToken, row: &ServiceRow| {
         token.info.service == row.service && token.info.account.as_ref() == Some(&row.account)
     };
     let of_service = services.iter().map(|row| {
-        let token = tokens.iter().filter(is_login).find(|it| is_of(it, row));
+        let token = logins.iter().find(|token| is_of(token, row));
         row.login(token)
     });
-    let others = tokens
+    let others = logins
         .iter()
-        .filter(is_login)
         .filter(|token| !services.iter().any(|row| is_of(token, row)))
         .map(|token| {
             let (state, style) = token_state(token, "");

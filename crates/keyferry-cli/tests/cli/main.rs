@@ -22,6 +22,7 @@ mod json;
 mod keyring;
 mod log;
 mod login;
+mod many_records;
 mod other_home;
 mod privilege;
 mod programs;

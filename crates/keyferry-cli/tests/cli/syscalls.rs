@@ -1,12 +1,13 @@
 //! What a program does beside its answer, as the system sees it: no thread, no socket, no other
 //! program, no file that is not its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::many_records::{store_setting, store_tokens};
 use crate::programs::{HELPER, KEYFERRY, protocol_and_host};
 use keyferry_testing::child::{ProgramOutput, run_with_input};
 use keyferry_testing::harness::Harness;
@@ -34,7 +35,8 @@ fn bait(harness: &Harness) {
     }
 }
 
-/// Runs a program under strace with the store that users have; its system calls.
+/// Runs a program under strace with the store that users have, or the one of `store_tokens`; its
+/// system calls.
 fn traced(
     harness: &Harness,
     program: &str,
@@ -61,13 +63,11 @@ fn traced(
     .concat();
     let path = format!(".::{}", std::env::var("PATH").unwrap());
     let mut command: Command = harness.program("/usr/bin/strace", &all);
-    let output = run_with_input(
-        command
-            .env_remove("KEYFERRY_STORE")
-            .env("PATH", path)
-            .env("LD_LIBRARY_PATH", ""),
-        input,
-    );
+    command.env_remove("KEYFERRY_STORE");
+    if harness.path("store").exists() {
+        command.env("KEYFERRY_STORE", store_setting(harness));
+    }
+    let output = run_with_input(command.env("PATH", path).env("LD_LIBRARY_PATH", ""), input);
     let trace = fs::read_to_string(&log).unwrap();
     (
         output,
@@ -178,6 +178,34 @@ fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_six_files()
     );
     told.assert_silent();
     assert_eq!(count(&calls, &["execve", "execveat"]), 1, "{calls:#?}");
+}
+
+#[test]
+fn status_opens_each_record_once_and_its_json_twice() {
+    if skip::without_strace() {
+        return;
+    }
+    let harness = Harness::new();
+    store_tokens(&harness, 300, 100, |_| None);
+    for (arguments, opens) in [(&["status"][..], 1), (&["status", "--json"], 2)] {
+        let (output, calls) = traced(&harness, KEYFERRY, arguments, "");
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let mut records: BTreeMap<&str, usize> = BTreeMap::new();
+        let paths = calls
+            .iter()
+            .filter(|call| call.starts_with("open"))
+            .map(|call| call.split('"').nth(1).unwrap());
+        for name in paths.map(|path| path.rsplit('/').next().unwrap()) {
+            if name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                *records.entry(name).or_default() += 1;
+            }
+        }
+        // A search for the failure of a login is an open too, of a file that does not exist.
+        records.retain(|name, _| harness.path("store/tokens").join(name).exists());
+        assert_eq!(records.len(), 300, "{arguments:?}");
+        let most = records.values().max();
+        assert_eq!(most, Some(&opens), "{arguments:?}");
+    }
 }
 
 #[test]
