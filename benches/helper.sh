@@ -11,8 +11,6 @@ rounds=${1:-300}
 cache=$(git --exec-path)/git-credential-cache
 socket=$place/cache/socket
 at_end+=("'$cache' --socket '$socket' exit")
-gcc -O2 -Iinclude -o "$place/fill" benches/fill.c "$installed/lib/libkeyferry.so"
-ln -s "$installed/lib/libkeyferry.so" "$place/$(readelf -d "$installed/lib/libkeyferry.so" | sed -n 's/.*soname: \[\(.*\)\]/\1/p')"
 
 # All programs get the same request. git-credential-cache stores no ephemeral credential, so it gets the same token as a password.
 "$installed/bin/git-credential-keyferry" get < "$place/request" > "$place/response"
@@ -38,7 +36,7 @@ measure() {
 }
 
 for records in 10 10000; do
-    LD_LIBRARY_PATH=$place "$place/fill" $((records - 1))
+    fill $((records - 1))
     printf '\n%d records stored\n' "$(find "$HOME/.local/state/keyferry/tokens" -type f | wc -l)"
     measure
 done

@@ -1,6 +1,7 @@
-# The setup of helper.sh and race.sh, which source this file. Creates a temporary home directory, compiles the C programs, starts a
+# The setup of helper.sh, race.sh and status.sh, which source this file. Creates a temporary home directory, compiles the C programs, starts a
 # sandbox and writes a config.toml for it. Sets $place (a temporary directory), $installed (the prefix of `make install`) and $host (the
-# sandbox), and defines `control METHOD ROUTE JSON`. Removes everything on exit, and never uses the user's own home directory.
+# sandbox), and defines `control METHOD ROUTE JSON` and `fill TOKENS`. Removes everything on exit, and never uses the user's own home
+# directory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 place=$(mktemp -d "${KEYFERRY_BENCH_FOLDER:-/dev/shm}/keyferry-bench.XXXXXX")
@@ -43,6 +44,16 @@ services=$KEYFERRY_FILEVERBS_URL
 host=${services#http://}
 unset "${!KEYFERRY_@}"
 printf 'capability[]=authtype\nprotocol=http\nhost=%s\n\n' "$host" > "$place/request"
+
+# Stores made-up tokens of this number of packages.
+fill() {
+    local library=$installed/lib/libkeyferry.so
+    if [ ! -e "$place/fill" ]; then
+        gcc -O2 -Iinclude -o "$place/fill" benches/fill.c "$library"
+        ln -s "$library" "$place/$(readelf -d "$library" | sed -n 's/.*soname: \[\(.*\)\]/\1/p')"
+    fi
+    LD_LIBRARY_PATH=$place "$place/fill" "$1"
+}
 
 # Sends a request to the sandbox's control route, with the shell only.
 control() {

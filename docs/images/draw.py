@@ -137,10 +137,10 @@ def hits():
     return {(row[0], row[1]): (row[2], row[3], row[6]) for row in rows if len(row) == 7 and row[1].isdigit()}
 
 
-def programs():
-    """The rows of benches/helper.sh with 10 stored records: program to (median us, times the C program, peak KiB)."""
-    lines = measured("helper.txt")
-    rows = [re.split(r"\s{2,}", line) for line in lines[lines.index("10 records stored") + 2 :][:4]]
+def programs(name, heading, count):
+    """The rows below a heading in the output of `turns`: program to (median us, times the C program, peak KiB)."""
+    lines = measured(name)
+    rows = [re.split(r"\s{2,}", line) for line in lines[lines.index(heading) + 2 :][:count]]
     return {row[0]: (row[1], row[4], row[5]) for row in rows}
 
 
@@ -155,6 +155,17 @@ def misses():
     return rows
 
 
+def helpers():
+    """The rows of benches/helper.sh with 10 stored records."""
+    return programs("helper.txt", "10 records stored", 4)
+
+
+def calls(rows):
+    """A table of programs, each measured from start to exit."""
+    lines = ["| one call, from start to exit | times the C program | peak memory |", "|---|---|---|"]
+    return lines + [f"| {name} | {row[1]} | {int(row[2]) / 1024:.1f} MiB |" for name, row in rows.items()]
+
+
 def charts():
     """The charts of docs/performance.md."""
     labels = {
@@ -167,7 +178,7 @@ def charts():
     rows = hits()
     found = [(label, float(rows[row, "1000"][0]), SOFT if row == "limit" else BLUE) for row, label in labels.items()]
     bars("hit.svg", "A hit with 1,000 cached tokens", "nanoseconds a call, one thread; shorter is better", found)
-    found = [(name, float(row[0]), BLUE if "keyferry" in name else SOFT) for name, row in programs().items()]
+    found = [(name, float(row[0]), BLUE if "keyferry" in name else SOFT) for name, row in helpers().items()]
     bars("helper.svg", "A credential helper that answers from its store", "microseconds from start to exit; shorter is better", found)
 
 
@@ -191,8 +202,7 @@ def tables():
         lines.append(f"| {name} | {' | '.join(cells)} |")
     limit = [f"{rows['limit', count][0]} ns" for count in counts]
     lines.append(f"| the limit itself | {' | '.join(limit)} |")
-    helper = ["| one call, from start to exit | times the C program | peak memory |", "|---|---|---|"]
-    helper += [f"| {name} | {row[1]} | {int(row[2]) / 1024:.1f} MiB |" for name, row in programs().items()]
+    helper, status = calls(helpers()), calls(programs("status.txt", "100000 tokens stored", 3))
 
     rows = misses()
     kinds = [  # heading, unit, column, row, the only client to show
@@ -213,7 +223,7 @@ def tables():
 
     page = ROOT / "docs/performance.md"
     text = page.read_text(encoding="utf-8")
-    for name, table in [("hit", lines), ("misses", fetched), ("helper", helper)]:
+    for name, table in [("hit", lines), ("misses", fetched), ("helper", helper), ("status", status)]:
         between = re.compile(f"(<!-- table: {name} -->\n).*?(\n<!-- end -->)", re.S)
         text = between.sub(lambda found: found.group(1) + "\n" + "\n".join(table) + "\n" + found.group(2), text)
     if CHECK and text != page.read_text(encoding="utf-8"):
