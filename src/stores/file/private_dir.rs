@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_facts::FileFacts;
 use crate::sys::io_cause::{self, IoCause, Subject, cause};
-use crate::sys::owner::{Owner, belongs_to, own_dir_remedy};
+use crate::sys::owner::{Owner, belongs_to, own_dir_remedy, user_id};
 use crate::sys::trusted_dir::{self, Fault};
 
 /// The maximum size of a file in a store.
@@ -142,11 +142,13 @@ pub(super) enum FileContents {
 /// [`ErrorKind::Store`] if the system reports an error.
 pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileContents> {
     let mut bytes = Vec::new();
-    Ok(match read_file_into(dir, path, name, &mut bytes)? {
-        FileState::Missing => FileContents::Missing,
-        FileState::Unsafe(fault) => FileContents::Unsafe(fault),
-        FileState::Read => FileContents::Bytes(bytes),
-    })
+    Ok(
+        match read_file_into(dir, path, name, user_id(), &mut bytes)? {
+            FileState::Missing => FileContents::Missing,
+            FileState::Unsafe(fault) => FileContents::Unsafe(fault),
+            FileState::Read => FileContents::Bytes(bytes),
+        },
+    )
 }
 
 /// The outcome of reading a file into a buffer.
@@ -159,7 +161,8 @@ pub(super) enum FileState {
     Unsafe(&'static str),
 }
 
-/// Reads a file as [`read_file`] does, and replaces the content of `buffer` with its bytes.
+/// Reads a file as [`read_file`] does, and replaces the content of `buffer` with its bytes. The file
+/// must belong to `user`.
 ///
 /// # Errors
 /// Returns the errors of [`read_file`].
@@ -167,6 +170,7 @@ pub(super) fn read_file_into(
     dir: &Dir,
     path: &Path,
     name: &str,
+    user: u32,
     buffer: &mut Vec<u8>,
 ) -> Result<FileState> {
     let file = match dir.open_file(name, OpenMode::Read) {
@@ -183,7 +187,7 @@ pub(super) fn read_file_into(
     let facts = FileFacts::of(&file).map_err(|error| io_error(&path.join(name), &error))?;
     let fault = if !facts.is_file() {
         Some("is not a regular file")
-    } else if !facts.is_owned_by_user() {
+    } else if facts.owner_id() != user {
         Some(match facts.owner() {
             Owner::Unmapped { .. } => "belongs to a user outside this user namespace",
             _ => "belongs to another user",

@@ -19,6 +19,7 @@ use crate::model::key::{Fingerprint, TokenKey};
 use crate::ports::store::RecordFacts;
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::file_lock::LockId;
+use crate::sys::owner::user_id;
 use crate::sys::private_file;
 
 /// The suffix of a quarantined file's name.
@@ -351,6 +352,8 @@ pub(super) struct FactsReader<'a> {
     /// The directory of the records. `None` if it does not exist.
     tokens: Option<Dir>,
     path: PathBuf,
+    /// The user that the files must belong to.
+    user: u32,
     bytes: Zeroizing<Vec<u8>>,
     scopes: Scopes,
 }
@@ -370,6 +373,7 @@ impl<'a> FactsReader<'a> {
             store,
             tokens,
             path,
+            user: user_id(),
             bytes: Zeroizing::default(),
             scopes: Scopes::default(),
         })
@@ -378,7 +382,7 @@ impl<'a> FactsReader<'a> {
     /// Returns the facts of the record in this file. `None` if the file is no intact record.
     pub(super) fn read(&mut self, name: &str) -> Option<RecordFacts<'_>> {
         let tokens = self.tokens.as_ref()?;
-        match private_dir::read_file_into(tokens, &self.path, name, &mut self.bytes) {
+        match private_dir::read_file_into(tokens, &self.path, name, self.user, &mut self.bytes) {
             Ok(FileState::Read) => {}
             _ => return None,
         }
