@@ -11,6 +11,7 @@ pub mod exit_code;
 pub mod file_edit;
 pub mod git_protocol;
 pub mod json;
+pub mod list_document;
 pub mod log_output;
 pub mod progress;
 pub mod prompt;

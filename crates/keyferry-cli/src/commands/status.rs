@@ -11,7 +11,7 @@ use crate::context::CliContext;
 use crate::credentials::{
     LOGINS, SERVICE_SETTINGS, StoredToken, configured_settings, now_s, stored_logins,
 };
-use crate::json::ListDocument;
+use crate::list_document::ListDocument;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
