@@ -85,7 +85,7 @@ pub(crate) fn check_message(error: &Error, secrets: &[&str]) {
         "masv",
         "agent",
         "fileverbs",
-        "127.0.0.1",
+        "127.0.0.",
         "link",
         "package",
         "resource",
@@ -96,6 +96,8 @@ pub(crate) fn check_message(error: &Error, secrets: &[&str]) {
         "login",
         "portal",
         "user",
+        "asset store",
+        "plugin",
     ];
     assert!(
         things

@@ -5,6 +5,7 @@
 
 mod checks;
 mod clocks;
+mod connections;
 mod faults;
 mod fileverbs;
 mod keyring;

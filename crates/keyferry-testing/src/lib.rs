@@ -22,6 +22,7 @@ pub mod plugins;
 pub mod privilege;
 mod program_output;
 pub mod raw_service;
+pub mod scripted_server;
 pub mod secrets;
 pub mod settings;
 pub mod skip;
