@@ -21,7 +21,9 @@ use rcgen::{
 };
 use rustls::pki_types::PrivateKeyDer;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::{
+    HandshakeKind, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
+};
 use tempfile::TempDir;
 use url::Url;
 
@@ -38,24 +40,32 @@ fn certificate_params(name: &str) -> CertificateParams {
     CertificateParams::new(vec![name.to_owned()]).unwrap()
 }
 
+/// Returns the configuration of a server with a certificate of an authority.
+fn server_config(
+    authority: &Authority,
+    params: &CertificateParams,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConfig {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap()
+}
+
 /// A peer with a certificate. Gives what it could decrypt.
 fn peer(
     authority: &Authority,
     params: &CertificateParams,
     versions: &[&'static SupportedProtocolVersion],
 ) -> (u16, JoinHandle<String>) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            )
-            .unwrap();
+    let config = server_config(authority, params, versions);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = thread::spawn(move || {
@@ -97,6 +107,71 @@ fn a_configured_authority_is_trusted_with_tls_1_2_and_1_3() {
         let (port, seen) = peer(&authority, &certificate_params("localhost"), &[version]);
         assert_eq!(send(port, ca_file(&dir, &authority)).unwrap().status, 200);
         assert!(seen.join().unwrap().contains("canary"));
+    }
+}
+
+/// How a handshake was made, and whether data came before its end.
+type Handshake = (Option<HandshakeKind>, bool);
+
+/// Serves this many connections, one after the other. Gives their handshakes.
+fn serve_handshakes(config: ServerConfig, count: usize) -> (u16, JoinHandle<Vec<Handshake>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = Arc::new(config);
+    let serve_one = move |_| {
+        let mut stream = listener.accept().unwrap().0;
+        let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut has_early_data = false;
+        while server.is_handshaking() {
+            server.complete_io(&mut stream).unwrap();
+            has_early_data |= server.early_data().is_some();
+        }
+        let kind = server.handshake_kind();
+        let mut stream = StreamOwned::new(server, stream);
+        let (mut text, mut byte) = (Vec::new(), [0]);
+        while !text.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+            text.push(byte[0]);
+        }
+        drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+        (kind, has_early_data)
+    };
+    let seen = thread::spawn(move || (0..count).map(serve_one).collect());
+    (port, seen)
+}
+
+#[test]
+fn an_account_resumes_its_own_tls_sessions_and_sends_nothing_before_the_handshake_ends() {
+    let (dir, authority) = (TempDir::new().unwrap(), authority("ours"));
+    let rows = [
+        (0, HandshakeKind::Full),
+        (0, HandshakeKind::Resumed),
+        (1, HandshakeKind::Full),
+        (1, HandshakeKind::Resumed),
+        (0, HandshakeKind::Resumed),
+    ];
+    for version in [&TLS12, &TLS13] {
+        let mut config = server_config(&authority, &certificate_params("localhost"), &[version]);
+        // The server would take early data.
+        config.max_early_data_size = 16 * 1024;
+        let (port, seen) = serve_handshakes(config, rows.len());
+        let transport = Transport::new(Options {
+            ca_file: ca_file(&dir, &authority),
+            ..Options::default()
+        });
+        let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
+        let request = Request::get(url).header("X-User-Token", "canary".into());
+        for (account, _) in rows {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            assert_eq!(
+                transport
+                    .exchange(account, &request, deadline)
+                    .unwrap()
+                    .status,
+                200
+            );
+        }
+        let expected = rows.map(|(_, kind)| (Some(kind), false));
+        assert_eq!(seen.join().unwrap(), expected, "{version:?}");
     }
 }
 
