@@ -2,7 +2,7 @@
 //! sends any bytes, and ends the connection where it wants. The server records every byte of each
 //! connection.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -250,13 +250,25 @@ impl Peer {
         Some(())
     }
 
+    /// Returns whether bytes have arrived that are not read yet. `None` if the client ended the
+    /// connection. Doesn't wait.
+    pub fn has_bytes(&mut self) -> Option<bool> {
+        let stream = self.stream();
+        let _ = stream.set_nonblocking(true);
+        let arrived = stream.peek(&mut [0]);
+        let _ = stream.set_nonblocking(false);
+        match arrived {
+            Ok(0) => None,
+            Ok(_) => Some(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Some(false),
+            Err(_) => None,
+        }
+    }
+
     /// Records a request that was read completely. Bytes behind it are a fault of the client: it
     /// has no response yet.
     pub fn finish_request(&mut self, request: &SeenRequest) {
-        let stream = self.stream();
-        let _ = stream.set_nonblocking(true);
-        let has_more = matches!(stream.peek(&mut [0]), Ok(1..));
-        let _ = stream.set_nonblocking(false);
+        let has_more = self.has_bytes() == Some(true);
         self.record(|seen| {
             seen.requests.push(request.clone());
             if has_more {

@@ -2,9 +2,9 @@
 //! connections open, records every byte, and gives tokens that name what they are for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyferry_testing::scripted_server::{
     Ending, Peer, ScriptedServer, SeenConnection, SeenRequest,
@@ -28,6 +28,9 @@ pub(super) enum Trait {
     ListsOnly,
     /// The agent leaves the teams out of its session.
     TeamsApart,
+    /// A login takes long, and the service gives up on a connection that has no request by then: it
+    /// sends status 408, and closes the connection.
+    GivesUp,
 }
 
 struct Armed {
@@ -45,6 +48,8 @@ struct State {
     armed: Mutex<Option<Armed>>,
     /// How many faults the services have shown.
     shown: AtomicU64,
+    /// Whether a login runs that waits until the service has given up on a connection.
+    has_slow_login: AtomicBool,
 }
 
 /// The services.
@@ -62,6 +67,7 @@ impl Services {
             tokens: AtomicU64::new(0),
             armed: Mutex::new(None),
             shown: AtomicU64::new(0),
+            has_slow_login: AtomicBool::new(false),
         });
         let served = Arc::clone(&state);
         Self {
@@ -166,6 +172,9 @@ fn end_at(peer: &mut Peer, state: &State, fault: Option<Fault>, point: Point) ->
 fn serve(peer: &mut Peer, state: &State) -> Option<()> {
     let fault = state.take(|armed| armed.fault.ends_at(Point::Accept).is_some());
     end_at(peer, state, fault, Point::Accept)?;
+    if state.has == Trait::GivesUp {
+        give_up_during_login(peer, state)?;
+    }
     loop {
         let line = peer.read_line()?;
         let fault = state.take(|armed| {
@@ -180,12 +189,42 @@ fn serve(peer: &mut Peer, state: &State) -> Option<()> {
         }
         peer.read_body(&mut request, None)?;
         peer.finish_request(&request);
+        if state.has == Trait::GivesUp && request.line == "POST /v1/auth" {
+            wait_for_a_connection_without_request(state);
+        }
         end_at(peer, state, fault, Point::AfterRequest)?;
         match fault {
             Some(Fault::Respond(odd)) => respond_oddly(peer, state, &request, odd)?,
             _ => respond(peer, state, &request, fault)?,
         }
     }
+}
+
+/// Waits for the first byte of a request. Sends status 408 and ends the connection if there is none
+/// while a slow login runs.
+fn give_up_during_login(peer: &mut Peer, state: &State) -> Option<()> {
+    while !peer.has_bytes()? {
+        if state.has_slow_login.swap(false, Ordering::SeqCst) {
+            let (head, body) = response(408, &json!({}));
+            peer.send(&[head, body].concat());
+            peer.close();
+            state.shown.fetch_add(1, Ordering::SeqCst);
+            return None;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Some(())
+}
+
+/// Makes a login take until the service has given up on a connection. A client that opens none needs
+/// no longer than 5 s.
+fn wait_for_a_connection_without_request(state: &State) {
+    state.has_slow_login.store(true, Ordering::SeqCst);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while state.shown.load(Ordering::SeqCst) == 0 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+    state.has_slow_login.store(false, Ordering::SeqCst);
 }
 
 /// Sends the sound response, or the part of it that comes before the fault.
