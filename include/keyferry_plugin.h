@@ -307,9 +307,10 @@ typedef struct {
  * - follows no redirect, and uses https except for connections to this machine;
  * - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
  *   response;
- * - retries a GET at most twice, if it failed temporarily;
- * - retries a login (see `exchange`) with POST, PUT or DELETE at most once. It does so in two
- *   cases: no part of the request was sent, or a 429 response asks for a retry within 2 seconds;
+ * - sends each request on a new connection, and closes the connection after the response;
+ * - retries a GET that is no login (see `exchange`) at most twice, if it failed temporarily;
+ * - retries a login at most once. It does so in two cases: no part of the request was sent, or a
+ *   429 response asks for a retry within 2 seconds;
  * - never retries any other POST, PUT or DELETE;
  * - remembers rejected secrets for a while, in all processes, and does not send them again during
  *   that time;
