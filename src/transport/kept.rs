@@ -108,7 +108,10 @@ impl Pool {
     /// Removes an idle connection from the pool, or creates one that is not open yet.
     pub(super) fn take(&self, place: &Place) -> KeptConnection {
         let newest = self.idle.lock().by_place.get_mut(place).and_then(Vec::pop);
-        newest.map_or_else(|| self.create(place), |(connection, _)| connection)
+        // The thread that closes expired connections may be late, for example on a busy machine.
+        newest
+            .filter(|(_, since)| since.elapsed() < MAX_IDLE_TIME)
+            .map_or_else(|| self.create(place), |(connection, _)| connection)
     }
 
     /// Creates a connection that is not open yet.
@@ -168,5 +171,25 @@ impl Pool {
         let has_connections = Arc::strong_count(&self.alive) > 1;
         let next = oldest.unwrap_or(now) + MAX_IDLE_TIME;
         has_connections.then_some(next)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_used_until_its_idle_time_ends_and_no_longer() {
+        let pool = Pool::default();
+        let place = Place::new(0, &Url::parse("https://api.example/").unwrap());
+        let connection = pool.create(&place);
+        let is_taken = || Arc::ptr_eq(&pool.take(&place).client, &connection.client);
+        pool.put(connection.clone());
+        assert!(is_taken());
+        pool.put(connection.clone());
+        let expired = Instant::now().checked_sub(MAX_IDLE_TIME).unwrap();
+        pool.idle.lock().by_place.get_mut(&place).unwrap()[0].1 = expired;
+        assert!(!is_taken());
     }
 }

@@ -126,7 +126,7 @@ impl Worker {
         settled
     }
 
-    /// Tells the thread to drop its exchanges and end. An exchange with [`AtClose::Finish`] that was
+    /// Tells the thread to drop its exchanges and end. An exchange with [`Connection::NewToEnd`] that was
     /// sent goes on until the deadline. Doesn't wait for the thread.
     pub(super) fn stop(&self, deadline: Instant) {
         drop(self.messages.send(Message::Stop(deadline)));
