@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use keyferry_testing::c_api::{Request, Session};
 use keyferry_testing::own_process::run_in_own_process;
 
-use super::requests::{self, EMAIL, PASSWORD, SECRET_KEY};
+use super::requests::{self, EMAIL, PASSWORD};
 use super::service::{FILLER, Services, TEAM, Trait};
 
 /// How the tokens of the services begin.
@@ -122,15 +122,16 @@ fn is_gone(text: &'static str, after: &str) {
 /// The secrets that the searched process sends. It has them as constants only.
 const LINK_SECRET: &str = "made-up-secret-of-a-link";
 const LINK_PASSWORD: &str = "made-up-password-of-a-link";
+/// A part of the token of the user who logs in first.
+const REPLACED_TOKEN: &str = ".user-first.";
 
+/// Opens a session without credentials: it would have those of a configuration in memory.
 fn open(url: &str) -> Session {
-    requests::with_login(url)
-        .set("masv.team", TEAM)
-        .set("agent.url", url)
-        .set("fileverbs.url", url)
-        .set("fileverbs.secret_key", SECRET_KEY)
-        .set("fileverbs.api_key", requests::FILEVERBS_KEY)
-        .open()
+    requests::config(&[("masv.url", url), ("masv.team", TEAM)]).open()
+}
+
+fn log_in(session: &Session, email: &str) {
+    drop(session.login(Some(email), Some(PASSWORD)).unwrap());
 }
 
 fn read_link(session: &Session) {
@@ -144,6 +145,15 @@ fn read_packages(session: &Session) {
     for number in 0..3 {
         requests::ask_package(session, number).unwrap();
     }
+}
+
+/// Reads with a token of the user, which another token then replaces in the cache. From then on only the
+/// connections of the reads can have it.
+fn read_as_replaced_user(session: &Session) {
+    log_in(session, "first@example.com");
+    read_link(session);
+    read_packages(session);
+    log_in(session, "second@example.com");
 }
 
 #[test]
@@ -161,36 +171,42 @@ fn in_a_process_of_its_own() {
     let url = std::env::var("SERVICES_AT").unwrap();
     let session = open(&url);
     // A token that is cached is found, so the search works.
+    log_in(&session, EMAIL);
     read_packages(&session);
     assert!(count(MARK) > 0, "the search finds nothing");
     session.forget(None).unwrap();
     is_gone(MARK, "forget");
     is_gone(FILLER, "forget");
-    passwords_are_gone_at_once(&url);
+    a_password_is_gone_at_once(&url);
     a_refresh_leaves_no_renewal_secret(&url);
-    read_packages(&session);
-    read_link(&session);
+    read_as_replaced_user(&session);
     // These are cached nowhere. Only connections have seen them.
-    for text in [FILLER, LINK_SECRET, LINK_PASSWORD] {
+    for text in [REPLACED_TOKEN, FILLER, LINK_SECRET, LINK_PASSWORD] {
         is_gone_within(IDLE_LIMIT, text, "the idle time");
     }
     session.forget(None).unwrap();
     is_gone(MARK, "the idle time and forget");
     a_rejection_drops_connections(&session);
-    read_packages(&session);
-    read_link(&session);
+    session.forget(None).unwrap();
+    read_as_replaced_user(&session);
     drop(session);
-    for text in [MARK, FILLER, LINK_SECRET, LINK_PASSWORD, PASSWORD, EMAIL] {
+    for text in [
+        REPLACED_TOKEN,
+        MARK,
+        FILLER,
+        LINK_SECRET,
+        LINK_PASSWORD,
+        PASSWORD,
+        EMAIL,
+    ] {
         is_gone(text, "the end of the session");
     }
 }
 
-/// The password is in the configuration of the other session, so this one gets another.
-fn passwords_are_gone_at_once(url: &str) {
-    const TYPED: &str = "made-up-typed-by-a-person";
-    let session = requests::with_key(url).set("masv.team", TEAM).open();
-    drop(session.login(Some(EMAIL), Some(TYPED)).unwrap());
-    assert_eq!(count(TYPED), 0, "a password after its login");
+fn a_password_is_gone_at_once(url: &str) {
+    let session = open(url);
+    log_in(&session, EMAIL);
+    assert_eq!(count(PASSWORD), 0, "a password after its login");
     drop(session);
     is_gone(MARK, "the end of a session with a login");
 }
@@ -209,10 +225,9 @@ fn a_refresh_leaves_no_renewal_secret(url: &str) {
 
 /// A rejection drops the idle connections at once, long before the idle time.
 fn a_rejection_drops_connections(session: &Session) {
-    read_packages(session);
-    read_link(session);
+    read_as_replaced_user(session);
     session.reject(&session.token("user").unwrap()).unwrap();
-    for text in [FILLER, LINK_SECRET, LINK_PASSWORD] {
+    for text in [REPLACED_TOKEN, FILLER, LINK_SECRET, LINK_PASSWORD] {
         is_gone(text, "a rejection");
     }
 }

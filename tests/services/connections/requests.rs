@@ -53,7 +53,8 @@ pub(super) const API_KEY: &str = "made-up-api-key";
 pub(super) const SECRET_KEY: &str = "made-up-secret-key";
 pub(super) const FILEVERBS_KEY: &str = "made-up-fileverbs-key";
 
-fn config(settings: &[(&str, &str)]) -> Config {
+/// Returns a configuration with these settings.
+pub(super) fn config(settings: &[(&str, &str)]) -> Config {
     Config::new()
         .set("http.timeout_ms", &AMPLE_TIMEOUT_MS.to_string())
         .set_all(settings.iter().copied())
@@ -151,12 +152,12 @@ pub(super) fn masv() -> Vec<Kind> {
     vec![
         Kind {
             config: login(),
-            result: |_| ".user.".into(),
+            result: |_| ".user-ann.".into(),
             ..kind("login", LOGIN, |session, _| value(session, "user"))
         },
         Kind {
             config: login(),
-            result: |_| ".user.".into(),
+            result: |_| ".user-ann.".into(),
             ..kind("explicit login", LOGIN, |session, _| {
                 session
                     .login(None, None)

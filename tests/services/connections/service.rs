@@ -350,7 +350,10 @@ fn document(state: &State, request: &SeenRequest) -> (u16, Value) {
     let parts: Vec<&str> = path.split(['/', ' ']).collect();
     let document = match parts.as_slice() {
         ["POST", "", "v1", "auth"] => {
-            json!({"token": state.token("user"), "user": user, "teams": []})
+            let login: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            let email = login["email"].as_str().unwrap_or_default();
+            let name = email.split('@').next().unwrap_or_default();
+            json!({"token": state.token(&format!("user-{name}")), "user": user, "teams": []})
         }
         ["GET", "", "v1", "teams"] => teams,
         ["GET", "", "v1.1", "teams", TEAM, "packages", _] if state.has == Trait::ListsOnly => {
