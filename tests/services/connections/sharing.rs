@@ -138,6 +138,21 @@ fn two_sessions_never_share_a_connection() {
     }
 }
 
+/// Without a fault, reads one after the other need one connection, which is opened beside the login.
+#[test]
+fn reads_one_after_the_other_share_a_connection() {
+    let services = Services::start("made-up", Trait::None);
+    let session = requests::with_login(services.url()).open();
+    for number in 0..100 {
+        requests::ask_package(&session, number).unwrap();
+    }
+    let connections = services.server.connections();
+    let read: Vec<_> = connections.iter().map(|seen| seen.requests.len()).collect();
+    // One of the login, and one of 101 reads: the teams, and the packages.
+    assert_eq!(read.iter().sum::<usize>(), 102, "{read:?}");
+    assert_eq!(read.len(), 2, "{read:?}");
+}
+
 /// A request waits for its response before the next one is sent on the same connection.
 #[test]
 fn requests_at_the_same_time_use_connections_of_their_own() {
