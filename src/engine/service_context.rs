@@ -538,20 +538,19 @@ impl Context for ServiceContext<'_> {
         }
         self.check_lock()?;
         self.state.stats.logins.fetch_add(1, Ordering::Relaxed);
-        let is_read = self.is_read(request);
-        let outcome = if is_read {
+        let outcome = if self.is_read(request) {
             self.read(request)
         } else {
             self.send_secrets(request)
         };
         let mut outcome = outcome.and_then(|response| refused(&response).map_or(Ok(response), Err));
-        if is_read
+        if request.method == Method::Get
             && outcome
                 .as_ref()
                 .err()
                 .is_none_or(|error| error.kind != ErrorKind::BadCredentials)
         {
-            // A read that failed without a rejection says nothing about its API key. Record only a
+            // A GET that failed without a rejection says nothing about its API key. Record only a
             // throttle, so that the failure does not block the key.
             self.note_read(&fingerprint, outcome.as_mut().err());
         } else {

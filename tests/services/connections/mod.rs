@@ -22,7 +22,7 @@ use keyferry_testing::scripted_server::Ending;
 use parking_lot::Mutex;
 
 use crate::checks::{self, AMPLE_TIMEOUT_MS};
-use faults::{Fault, ODD, POINTS, Point, Times};
+use faults::{Fault, ODD, Odd, POINTS, Point, Times};
 use requests::{Kind, REFRESH};
 use service::{Services, Trait};
 
@@ -329,4 +329,20 @@ fn a_read_succeeds_although_the_server_gives_up_on_the_connection_beside_the_log
         1,
         "no connection was opened beside the login"
     );
+}
+
+#[test]
+fn a_get_of_a_plugin_that_fails_does_not_keep_others_from_succeeding() {
+    let harness = Harness::new();
+    let kinds = requests::plugin(&harness.plugin("template.c", &[]));
+    let kind = kinds
+        .iter()
+        .find(|kind| kind.line.starts_with("GET"))
+        .unwrap();
+    let services = Services::start("made-up", kind.needs);
+    let session = (kind.config)(services.url()).open();
+    services.arm(kind.line, Fault::Respond(Odd::Status(503)), Times::Once);
+    let error = checks::failure((kind.ask)(&session, 1), k::KEYFERRY_E_UNAVAILABLE);
+    assert_eq!(error.http_status, 503);
+    assert!((kind.ask)(&session, 2).unwrap().contains(".ticket-2."));
 }
