@@ -27,7 +27,7 @@ use keyferry_testing::harness::Harness;
 const LIFETIME_S: i64 = 1000;
 /// What stands for curl: it prints its configuration, and its arguments but the first three.
 const CURL: &str = "#!/bin/sh\ncat \"$3\"\nshift 3\nprintf '%s\\n' \"$@\"\n";
-const OTHER_PROFILE: &str = "[profiles.other.masv]\nteam = \"x\"\n";
+const OTHER_PROFILE: &str = "[profile.other.masv]\nteam = \"x\"\n";
 
 /// The programs as installed below a directory. Returns the path of the small one.
 fn install(harness: &Harness) -> PathBuf {
@@ -35,7 +35,15 @@ fn install(harness: &Harness) -> PathBuf {
         fs::create_dir_all(harness.path(directory)).unwrap();
     }
     let small = harness.path("prefix/bin/keyferry");
-    fs::copy(HELPER, &small).unwrap();
+    // Another process writes the copy, so that no child of another test has it open for writing.
+    assert!(
+        Command::new("cp")
+            .arg(HELPER)
+            .arg(&small)
+            .status()
+            .unwrap()
+            .success()
+    );
     std::os::unix::fs::symlink(KEYFERRY, full(harness)).unwrap();
     small
 }
@@ -111,6 +119,21 @@ fn states() -> Vec<State> {
             is_warm: false,
             change: |harness, _| {
                 for file in records(harness) {
+                    fs::write(file, "damaged").unwrap();
+                }
+            },
+            ..FRESH
+        },
+        State {
+            name: "damaged record beside an intact one",
+            is_warm: false,
+            change: |harness, session| {
+                let damaged: Vec<_> = records(harness).collect();
+                let year_2100 = Some(4_102_444_800);
+                session
+                    .adopt(&resources()[1], "adopted-to-write".into(), year_2100)
+                    .unwrap();
+                for file in damaged {
                     fs::write(file, "damaged").unwrap();
                 }
             },
@@ -220,7 +243,7 @@ fn rows(harness: &Harness) -> Vec<Row> {
         "https://unknown.example/x".to_owned(),
         "-".to_owned(),
     ]);
-    let options: [&[&str]; 9] = [
+    let options: [&[&str]; 7] = [
         &[],
         &["--json"],
         &["--profile", "other"],
@@ -228,8 +251,6 @@ fn rows(harness: &Harness) -> Vec<Row> {
         &["--jsno"],
         &["-v"],
         &["--fresh"],
-        &["--access", "read"],
-        &["--json", "--min-valid-s", "400"],
     ];
     let mut rows = Vec::new();
     for options in options {
@@ -428,45 +449,43 @@ fn copy_home(harness: &Harness, from: &str, to: &str) {
 #[test]
 fn both_programs_print_the_same_in_every_state() {
     let states = states();
+    let mut differences = Vec::new();
     for (number, state) in states.iter().enumerate() {
         let harness = prepare(state);
         let (small, full) = (install(&harness), full(&harness));
         copy_home(&harness, "home", "home-before");
-        // Each state gets every 11th command line, so that together they get each several times.
+        // Each state gets every 23rd command line, and begins at another one.
         for (row_number, row) in rows(&harness)
             .iter()
             .enumerate()
-            .skip(number * 5 % 11)
-            .step_by(11)
+            .skip(number * 5 % 23)
+            .step_by(23)
         {
             let start = STARTS[(number + row_number) % STARTS.len()];
             let outputs = [&full, &small].map(|program| {
                 copy_home(&harness, "home-before", "home");
                 run(&harness, program, state, row, start)
             });
-            let [by_full, by_small] = &outputs;
-            let shown = format!("{}: {:?} {:?}", state.name, row.arguments, outputs);
+            // In these cases another token may be fetched, or a secret gets another generation.
+            let differs = ["--fresh", "-v", "--profile", "fileverbs:secret-key"];
             let fetches = row
                 .arguments
                 .iter()
-                .any(|word| word == "--fresh" || word == "-v");
-            if state.is_warm && !fetches {
-                assert_eq!(by_full, by_small, "{shown}");
+                .any(|word| differs.contains(&word.as_str()));
+            let is_same = if state.is_warm && !fetches {
+                outputs[0] == outputs[1]
             } else {
-                assert_eq!(by_full.0, by_small.0, "{shown}");
-                assert_eq!(
-                    without_values(&by_full.1),
-                    without_values(&by_small.1),
-                    "{shown}"
-                );
-                assert_eq!(
-                    without_values(&by_full.2),
-                    without_values(&by_small.2),
-                    "{shown}"
-                );
+                let [by_full, by_small] = outputs
+                    .each_ref()
+                    .map(|(code, out, err)| (code, without_values(out), without_values(err)));
+                by_full == by_small
+            };
+            if !is_same {
+                differences.push(format!("{}: {:?}: {outputs:#?}", state.name, row.arguments));
             }
         }
     }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]
@@ -526,11 +545,13 @@ fn without_the_full_program_an_error_names_it_and_curl_is_stopped() {
     run(&["curl", "--", "https://example.com/"]).assert_error(1, hint);
 }
 
-/// Starts `keyferry sandbox` and returns what the system says of the process.
-fn facts_of_process(
-    harness: &Harness,
-    program: &Path,
-) -> (String, Vec<u8>, Vec<String>, Option<i32>) {
+/// The signals that `keyferry sandbox` waits for: HUP, INT and TERM. The kernel shows them as blocked
+/// only while the program does not wait.
+const WAITED_FOR: u64 = 0x4003;
+
+/// Starts `keyferry sandbox` and returns what the system says of the process: its name, arguments, blocked, ignored
+/// and caught signals, and its exit code.
+fn facts_of_process(harness: &Harness, program: &Path) -> (String, Vec<u8>, [u64; 3], Option<i32>) {
     let mut command = harness.program("env", &["--block-signal=USR1", "--ignore-signal=USR2"]);
     let mut child = command
         .arg(program)
@@ -548,11 +569,10 @@ fn facts_of_process(
     assert!(printed.contains("KEYFERRY_SANDBOX_PID"), "{printed}");
     let proc = |name: &str| fs::read(format!("/proc/{}/{name}", child.id())).unwrap();
     let status = String::from_utf8(proc("status")).unwrap();
-    let signals = status
-        .lines()
-        .filter(|line| line.starts_with("Sig"))
-        .map(str::to_owned)
-        .collect();
+    let signals = ["SigBlk:\t", "SigIgn:\t", "SigCgt:\t"].map(|field| {
+        let found = status.lines().find_map(|line| line.strip_prefix(field));
+        u64::from_str_radix(found.unwrap(), 16).unwrap() & !WAITED_FOR
+    });
     let (comm, arguments) = (String::from_utf8(proc("comm")).unwrap(), proc("cmdline"));
     assert!(
         Command::new("kill")
