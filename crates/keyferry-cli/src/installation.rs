@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::sys::exec::started_as;
+use crate::sys::process::started_as;
 use keyferry::sys::io_cause::{self, Subject};
 use keyferry::sys::process::this_program;
 

@@ -8,8 +8,9 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::commands::curl;
 use crate::context::CliContext;
@@ -127,17 +128,20 @@ pub fn exec_full_cli(
     })
 }
 
+/// Returns only if it fails.
 fn exec(program: SmallProgram, path: &Path, words: &[OsString], input: Option<&[u8]>) -> io::Error {
-    let stdin = match input.map(sys::stdio::memory_file).transpose() {
-        Ok(stdin) => stdin,
+    let mut full_cli = Command::new(path);
+    match input.map(sys::stdio::memfd_stdin).transpose() {
+        Ok(Some(stdin)) => full_cli.stdin(stdin),
+        Ok(None) => &mut full_cli,
         Err(error) => return error,
     };
-    let own_words: Vec<OsString> = match program {
-        SmallProgram::GitHelper => vec![path.into(), "git".into()],
-        SmallProgram::Keyferry => env::args_os().take(1).collect(),
+    match program {
+        SmallProgram::GitHelper => full_cli.arg("git"),
+        SmallProgram::Keyferry => full_cli.arg0(env::args_os().next().unwrap_or_default()),
     };
-    let arguments = own_words.into_iter().chain(words.iter().cloned());
-    sys::exec::replace_process(path, arguments, stdin)
+    sys::stdio::close_recorded_streams();
+    full_cli.args(words).exec()
 }
 
 fn explain_exec(program: SmallProgram, error: &io::Error) -> String {

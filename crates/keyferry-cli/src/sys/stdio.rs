@@ -7,6 +7,7 @@ use std::io;
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Returns the width in columns of the terminal at a standard stream. None if the stream is not a
@@ -123,6 +124,15 @@ pub fn open_inherited_fd(number: i32) -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(duplicate) })
 }
 
+/// Creates a standard input that contains these bytes. They are in memory only, not in a named
+/// file.
+///
+/// # Errors
+/// Returns the errors of the system calls.
+pub fn memfd_stdin(bytes: &[u8]) -> io::Result<Stdio> {
+    memory_file(bytes).map(Stdio::from)
+}
+
 /// Creates a descriptor that contains these bytes, and that stays open in the program that replaces
 /// this one. The bytes are in memory only, not in a named file.
 ///
@@ -139,11 +149,7 @@ pub fn inheritable_input(bytes: &[u8]) -> io::Result<OwnedFd> {
     }
 }
 
-/// Creates a descriptor that contains these bytes. They are in memory only, not in a named file.
-///
-/// # Errors
-/// Returns the errors of the system calls.
-pub fn memory_file(bytes: &[u8]) -> io::Result<OwnedFd> {
+fn memory_file(bytes: &[u8]) -> io::Result<OwnedFd> {
     #[cfg(target_os = "linux")]
     {
         // SAFETY: the name is a C string that outlives the call.

@@ -454,13 +454,11 @@ fn both_programs_print_the_same_in_every_state() {
         let harness = prepare(state);
         let (small, full) = (install(&harness), full(&harness));
         copy_home(&harness, "home", "home-before");
-        // Each state gets every 23rd command line, and begins at another one.
-        for (row_number, row) in rows(&harness)
-            .iter()
-            .enumerate()
-            .skip(number * 5 % 23)
-            .step_by(23)
-        {
+        // Each state gets the first command line, and every 23rd of the others from another one on.
+        for (row_number, row) in rows(&harness).iter().enumerate() {
+            if row_number != 0 && row_number % 23 != number * 5 % 23 {
+                continue;
+            }
             let start = STARTS[(number + row_number) % STARTS.len()];
             let outputs = [&full, &small].map(|program| {
                 copy_home(&harness, "home-before", "home");
