@@ -25,7 +25,7 @@ mkdir "$place/cache"
 
 # The requests of the other commands, for the same token.
 resource=fileverbs:bearer
-printf '{"uri":"http://%s/a.git"}\n' "$host" > "$place/bazel"
+printf '{"uri":"http://%s/api/v1/git"}\n' "$host" > "$place/bazel"
 "$installed/bin/keyferry" get < "$place/bazel" | grep -q '"Authorization"'
 "$installed/bin/keyferry" header $resource | grep -q '^Authorization: '
 
