@@ -118,14 +118,15 @@ pub fn exec_full_cli(
     if program == SmallProgram::Keyferry && curl::prints_config(words) {
         curl::print_stop(streams);
     }
-    streams.fail(&match program {
-        SmallProgram::GitHelper => {
-            format!("git-credential-keyferry cannot start keyferry: {reason}")
-        }
-        SmallProgram::Keyferry => {
-            format!("cannot start the program that runs this command: {reason}")
-        }
-    })
+    match program {
+        SmallProgram::GitHelper => streams.fail(&format!(
+            "git-credential-keyferry cannot start keyferry: {reason}"
+        )),
+        SmallProgram::Keyferry => streams.fail_with(&Error::new(
+            ErrorKind::Unsupported,
+            format!("cannot start the program that runs this command: {reason}"),
+        )),
+    }
 }
 
 /// Returns only if it fails.
