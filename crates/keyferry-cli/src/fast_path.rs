@@ -4,16 +4,10 @@
 //! code. They leave every other command to the full program. An answer from here is the same, byte
 //! for byte, as that of the full program.
 
-use std::ffi::OsString;
-
 use zeroize::Zeroizing;
 
-use crate::commands::print::OutputFormat;
-use crate::commands::{Command, curl, get, print};
 use crate::context::CliContext;
-use crate::json::JsonOutput;
-use crate::streams::Streams;
-use crate::{log_output, quick_args};
+use crate::log_output;
 use keyferry::error::{ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
@@ -26,32 +20,6 @@ pub enum FastPath {
     /// The full program must run the command. Contains what this program has read from standard
     /// input.
     NeedsFullCli(Option<Zeroizing<Vec<u8>>>),
-}
-
-/// Answers `header`, `token`, `curl` and `get` if the token is in the store.
-///
-/// `is_quiet` returns whether the full program would write nothing to its log.
-pub fn run(
-    arguments: &[OsString],
-    context: &CliContext,
-    streams: &mut Streams<'_>,
-    is_quiet: impl FnOnce() -> bool,
-) -> FastPath {
-    streams.json = JsonOutput::of(arguments.iter());
-    let Some(command) = quick_args::parse(arguments).filter(|_| is_quiet()) else {
-        return FastPath::NeedsFullCli(None);
-    };
-    match command {
-        Command::Header(options) => {
-            print::run_from_store(OutputFormat::Header, &options, context, streams)
-        }
-        Command::Token(options) => {
-            print::run_from_store(OutputFormat::Token, &options, context, streams)
-        }
-        Command::Curl(options) => curl::run_from_store(&options, context, streams),
-        Command::Get(options) => get::run_from_store(&options, context, streams),
-        _ => FastPath::NeedsFullCli(None),
-    }
 }
 
 /// Returns the stored token for a request and its session, or the error that says that the resource

@@ -7,12 +7,17 @@
 //! initialising that code. This program contains none, and `make` links it statically where the
 //! platform allows it.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use keyferry_cli::commands::git;
-use keyferry_cli::fast_path::{self, FastPath};
+use keyferry_cli::commands::{self, git};
+use keyferry_cli::context::CliContext;
+use keyferry_cli::fast_path::FastPath;
 use keyferry_cli::installation::SmallProgram;
+use keyferry_cli::json::JsonOutput;
+use keyferry_cli::quick_args;
 use keyferry_cli::startup;
+use keyferry_cli::streams::Streams;
 
 /// Runs before Rust's runtime starts.
 #[cfg(target_os = "linux")]
@@ -26,9 +31,7 @@ fn main() -> ExitCode {
         let program = SmallProgram::of_process();
         let outcome = match program {
             SmallProgram::GitHelper => git::run_from_store(&words, context, streams),
-            SmallProgram::Keyferry => fast_path::run(&words, context, streams, || {
-                startup::prepare_quiet_log(context)
-            }),
+            SmallProgram::Keyferry => answer(&words, context, streams),
         };
         match outcome {
             FastPath::Answered(code) => code,
@@ -38,4 +41,13 @@ fn main() -> ExitCode {
             }
         }
     })
+}
+
+/// Answers a command from the store, if the full program would log nothing.
+fn answer(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> FastPath {
+    streams.json = JsonOutput::of(words.iter());
+    match quick_args::parse(words).filter(|_| startup::prepare_quiet_log(context)) {
+        Some(command) => commands::run_from_store(&command, context, streams),
+        None => FastPath::NeedsFullCli(None),
+    }
 }
