@@ -8,7 +8,8 @@
 # `make install` runs ldconfig if it may, so that programs find the library. Otherwise it prints the commands that are missing.
 #
 # DESTDIR is prepended to every installed path, and `make install` then doesn't run ldconfig. LIBDIR, INCLUDEDIR, BINDIR, MANDIR, DOCDIR,
-# BASHDIR, ZSHDIR and FISHDIR override the directories below PREFIX. The version is read from Cargo.toml, and the ABI number from
+# BASHDIR, ZSHDIR and FISHDIR override the directories below PREFIX. The full program is in libexec beside BINDIR, where the small program
+# looks for it. The version is read from Cargo.toml, and the ABI number from
 # include/keyferry.h. `make install` runs the built program `keyferry` for the completions; if it was built for another machine, set
 # COMPLETER to one that runs here.
 
@@ -16,6 +17,8 @@ PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
 BINDIR = $(PREFIX)/bin
+# The small program looks for the full one here, from its own directory.
+FULL_DIR = $(BINDIR)/../libexec/keyferry
 MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc/keyferry
 BASHDIR = $(PREFIX)/share/bash-completion/completions
@@ -28,14 +31,15 @@ PROFILE = release
 CARGO_TARGET_DIR ?= target
 LIBRARY_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
 PROGRAM_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
-# A later `cargo build` overwrites the helper in PROGRAM_DIR with a dynamically linked one, so the helper to install has its own directory.
+# A later `cargo build` overwrites the small program in PROGRAM_DIR with a dynamically linked one, so the one to install has its own
+# directory.
 HELPER_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)/static
 COMPLETER = $(PROGRAM_DIR)/keyferry
 INSTALL = install
 
 CARGO_FLAGS = --locked $(if $(filter release,$(PROFILE)),--release)
-# git starts the helper for every fetch. The helper is linked statically, because dynamic linking would take longer than the helper's own
-# work. Static linking needs a static libc (libc.a).
+# git starts the small program for every fetch, and scripts start it for every header. It is linked statically, because dynamic linking
+# would take as long as its own work. Static linking needs a static libc (libc.a).
 HELPER_FLAGS := $(if $(filter /%,$(shell $(CC) -print-file-name=libc.a)),-C target-feature=+crt-static)
 
 package_field = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
@@ -49,7 +53,7 @@ STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 SHARED = libkeyferry.so.$(VERSION)
 SONAME = libkeyferry.so.$(ABI)
 HEADERS = keyferry.h keyferry.hpp keyferry_plugin.h
-# git-credential-keyferry runs keyferry, from the same directory, for the requests that it can't serve itself.
+# Both are the same small file. It starts the full program, $(FULL_DIR)/keyferry, for the requests that it can't serve itself.
 PROGRAMS = keyferry git-credential-keyferry
 COMMAND_PAGES = $(notdir $(wildcard install/man/*.1))
 FILE_PAGES = $(notdir $(wildcard install/man/*.5))
@@ -80,7 +84,7 @@ endef
 .PHONY: all install uninstall
 
 all:
-	$(if $(HELPER_FLAGS),,@echo 'warning: no static libc (libc.a) found, so git-credential-keyferry is linked dynamically and starts slower; install it' >&2)
+	$(if $(HELPER_FLAGS),,@echo 'warning: no static libc (libc.a) found, so keyferry and git-credential-keyferry are linked dynamically and start slower; install it' >&2)
 	$(CARGO) build --package keyferry --lib $(CARGO_FLAGS)
 	$(CARGO) build --package keyferry-cli --bin keyferry $(CARGO_FLAGS)
 	$(CARGO) rustc --package keyferry-cli --bin git-credential-keyferry $(CARGO_FLAGS) -- $(HELPER_FLAGS)
@@ -92,7 +96,7 @@ install:
 	    test -f "$$file" || { echo "cannot find $$file; run make first" >&2; exit 1; }; \
 	done
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' \
-	    '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)/docs/images' \
+	    '$(DESTDIR)$(FULL_DIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)/docs/images' \
 	    '$(DESTDIR)$(BASHDIR)' '$(DESTDIR)$(ZSHDIR)' '$(DESTDIR)$(FISHDIR)'
 	$(INSTALL) -m 755 '$(LIBRARY_DIR)/libkeyferry.so' '$(DESTDIR)$(LIBDIR)/$(SHARED)'
 	ln -sf '$(SHARED)' '$(DESTDIR)$(LIBDIR)/$(SONAME)'
@@ -101,8 +105,9 @@ install:
 	for header in $(HEADERS); do \
 	    $(INSTALL) -m 644 "include/$$header" '$(DESTDIR)$(INCLUDEDIR)'/"$$header" || exit 1; \
 	done
-	$(INSTALL) -m 755 '$(PROGRAM_DIR)/keyferry' '$(DESTDIR)$(BINDIR)/keyferry'
+	$(INSTALL) -m 755 '$(PROGRAM_DIR)/keyferry' '$(DESTDIR)$(FULL_DIR)/keyferry'
 	$(INSTALL) -m 755 '$(HELPER_DIR)/git-credential-keyferry' '$(DESTDIR)$(BINDIR)/git-credential-keyferry'
+	ln -f '$(DESTDIR)$(BINDIR)/git-credential-keyferry' '$(DESTDIR)$(BINDIR)/keyferry'
 	for page in $(COMMAND_PAGES); do \
 	    $(INSTALL) -m 644 "install/man/$$page" '$(DESTDIR)$(MANDIR)/man1'/"$$page" || exit 1; \
 	done
@@ -123,6 +128,8 @@ install:
 uninstall:
 	cd '$(DESTDIR)$(LIBDIR)' && rm -f '$(SHARED)' '$(SONAME)' libkeyferry.so libkeyferry.a
 	cd '$(DESTDIR)$(INCLUDEDIR)' && rm -f $(HEADERS)
+	rm -f '$(DESTDIR)$(FULL_DIR)/keyferry'
+	-rmdir '$(DESTDIR)$(FULL_DIR)'
 	cd '$(DESTDIR)$(BINDIR)' && rm -f $(PROGRAMS)
 	cd '$(DESTDIR)$(MANDIR)/man1' && rm -f $(COMMAND_PAGES)
 	cd '$(DESTDIR)$(MANDIR)/man5' && rm -f $(FILE_PAGES)

@@ -7,9 +7,11 @@ To use files that are already built, set `KEYFERRY_LIBRARY` to the path of the l
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -20,7 +22,9 @@ NOT_IN_REPOSITORY = (
     "cannot build keyferry: a copy of bindings/python or a source archive lacks the library's source; "
     "build a wheel from bindings/python inside keyferry's repository"
 )
+# The small program is installed under both names. It starts the full program, which it finds in libexec beside its own directory.
 PROGRAMS = ("keyferry", "git-credential-keyferry")
+FULL_PROGRAM = "libexec/keyferry/keyferry"
 
 
 def version():
@@ -38,16 +42,25 @@ class CustomBuildHook(BuildHookInterface):
         if version == "editable":
             sys.exit("cannot install keyferry as editable: the wheel contains compiled files; run `pip install bindings/python`")
         library = Path(os.environ.get("KEYFERRY_LIBRARY") or built("libkeyferry.so"))
-        programs = [program(name) for name in PROGRAMS]
+        small, full = programs()
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{platform([library, *programs])}"
+        build_data["tag"] = f"py3-none-{platform([library, small, full])}"
         build_data["force_include"][str(library)] = "keyferry/libkeyferry.so"
-        build_data["shared_scripts"].update((str(path), path.name) for path in programs)
+        build_data["shared_data"][str(full)] = FULL_PROGRAM
+        # Each script has a source file of its own. The directory is removed when this object is.
+        self.copies = tempfile.TemporaryDirectory()
+        for name in PROGRAMS:
+            copy = shutil.copy(small, Path(self.copies.name, name))
+            build_data["shared_scripts"][str(copy)] = name
 
 
-def program(name):
+def programs():
+    """Returns the small program and the full one: installed ones, or as cargo builds them."""
     directory = os.environ.get("KEYFERRY_PROGRAMS")
-    return Path(directory, name) if directory else Path(built(name))
+    if not directory:
+        return Path(built("git-credential-keyferry")), Path(built("keyferry"))
+    full = Path(directory).parent / FULL_PROGRAM
+    return Path(directory, "git-credential-keyferry"), full if full.is_file() else Path(directory, "keyferry")
 
 
 def build_command(name):
@@ -63,7 +76,7 @@ def build_command(name):
 def static_flags():
     """Returns the flags that link a program statically, if the C library can be linked so.
 
-    Git starts the helper for each fetch, and a static program starts faster.
+    Git starts the small program for each fetch, and a static program starts faster.
     """
     try:
         found = subprocess.run(["cc", "-print-file-name=libc.a"], stdout=subprocess.PIPE, text=True).stdout

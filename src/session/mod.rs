@@ -39,7 +39,7 @@ use crate::ports::store::Reach;
 use crate::ports::wait_budget::WaitBudget;
 use crate::secret::Secret;
 use crate::secret_sources;
-use crate::stores;
+use crate::stores::{self, Damage};
 use crate::sys::fork::PerProcess;
 use crate::transport::{self, Proxy, Transport};
 
@@ -142,7 +142,7 @@ impl Session {
     pub fn open_with(mut config: Config, options: Options) -> Result<Self> {
         config.check_privilege()?;
         let plugins = Plugins::load(&mut config)?;
-        Self::open_over(&config, options, &plugins, |profile| {
+        Self::open_over(&config, options, &plugins, Damage::Quarantined, |profile| {
             Box::new(Transport::new(transport::Options {
                 ca_file: profile.paths("http.ca_file").map(PathBuf::from),
                 proxy: Proxy::from_setting(profile.text("http.proxy")),
@@ -151,7 +151,7 @@ impl Session {
         })
     }
 
-    /// Opens a session without a network.
+    /// Opens a session without a network. Looking up a stored token changes no file.
     ///
     /// # Errors
     /// Returns the errors of [`Session::open`]; [`ErrorKind::Unsupported`] if plugins are
@@ -170,7 +170,8 @@ impl Session {
             refreshes_in_background: false,
             ..Options::default()
         };
-        Self::open_over(&config, options, &Plugins::default(), |_| {
+        let plugins = Plugins::default();
+        Self::open_over(&config, options, &plugins, Damage::LeftAlone, |_| {
             Box::new(NoNetwork)
         })
     }
@@ -180,13 +181,14 @@ impl Session {
         config: &Config,
         options: Options,
         plugins: &Plugins,
+        damage: Damage,
         http: impl FnOnce(&Profile) -> Box<dyn Http>,
     ) -> Result<Self> {
         let accounts = Accounts::open(config, plugins)?;
         let account = accounts.number(None)?;
         let profile = &accounts.account(account).profile;
         let parts = EngineParts {
-            store: stores::open(profile, config.is_standalone(), || {
+            store: stores::open(profile, config.is_standalone(), damage, || {
                 Box::new(secret_sources::Keyring::new(profile.environment()))
             }),
             http: http(profile),

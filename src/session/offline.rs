@@ -88,12 +88,15 @@ pub(super) fn stored(state: &EngineState, request: &Request) -> Result<Option<To
             }
             let bound = state.accounts.bound(resolved.account, resolved.service);
             let tokens = Persistence::new(state, bound);
+            // Each of these reads the clock after the record, which may have set the service's clock
+            // skew.
+            let is_unexpired = |token: &Token| state.now_us(bound) < token.meta().expires_us;
             let serves = |token: &Token| {
-                // Read the clock after the record, which may have set the service's clock skew.
                 let now_us = state.now_us(bound);
                 let times = freshness::windows(token.meta(), 0);
                 now_us < times.mandatory_us
                     && freshness::lasts(token.meta(), request.min_valid, now_us)
+                    && freshness::is_recent(token.meta(), request.max_age, now_us)
             };
             let is_rejected = |record: &Record| {
                 !record.rejections.is_empty()
@@ -103,13 +106,14 @@ pub(super) fn stored(state: &EngineState, request: &Request) -> Result<Option<To
             };
             let key = |access| bound.key(resolved.target.resource_kind, resolved.target.id, access);
             let accesses = accesses(resolved.target.required, request.access).iter();
-            Ok(accesses
+            // The first unexpired token decides, as in `Broker::stored_for`: if it must be refreshed
+            // or replaced, a token of another access level does not stand in for it.
+            let first = accesses
                 .filter_map(|access| tokens.record(&key(*access)))
-                .find_map(|record| {
-                    record
-                        .token
-                        .clone()
-                        .filter(|token| serves(token) && !is_rejected(&record))
-                }))
+                .find(|record| record.token.as_ref().is_some_and(is_unexpired));
+            Ok(first.and_then(|record| {
+                let token = record.token.clone()?;
+                (serves(&token) && !is_rejected(&record)).then_some(token)
+            }))
         })
 }

@@ -4,6 +4,8 @@ pub mod failure_fallback;
 pub mod file;
 pub mod memory;
 
+pub use file::Damage;
+
 use crate::config::Profile;
 use crate::ports::store::{KeyBackend, Store};
 use failure_fallback::FailureFallback;
@@ -18,6 +20,7 @@ use memory::MemoryStore;
 pub fn open(
     profile: &Profile,
     is_standalone: bool,
+    damage: Damage,
     keyring: impl FnOnce() -> Box<dyn KeyBackend>,
 ) -> Box<dyn Store> {
     match profile.paths("store") {
@@ -27,7 +30,7 @@ pub fn open(
         Some(setting) => {
             let keyring = (profile.text("store_key") == Some("keyring")).then(keyring);
             let environment = profile.environment();
-            let store = FileStore::with_keyring(keyring, setting, environment);
+            let store = FileStore::with_keyring(keyring, setting, environment).on_damage(damage);
             Box::new(store.with_failure_fallback(FailureFallback::new(environment)))
         }
     }

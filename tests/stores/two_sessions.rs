@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use keyferry::config::Config;
 use keyferry::error::ErrorKind;
+use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::model::token::TokenKind;
 use keyferry::secret::Secret;
@@ -338,6 +339,32 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
     );
     let other = format!("masv:/v1/{package}/files");
     assert!(stored(&Request::new(other)).is_some(), "and for no other");
+}
+
+#[test]
+fn a_token_that_must_be_refreshed_is_not_replaced_by_one_of_another_access() {
+    let harness = new_harness();
+    harness.sandbox().set_life("package", 600);
+    let package = crate::worker::package();
+    let session = harness.session();
+    let adopted = "adopted-to-write";
+    let year_2100 = Some(4_102_444_800);
+    session.adopt(&package, adopted.into(), year_2100).unwrap();
+    let managing = session
+        .token_for(&Request {
+            access: Some(Access::Manage),
+            ..Request::new(&*package)
+        })
+        .unwrap();
+    let stored = || {
+        let token = harness.session().stored(&Request::new(&*package)).unwrap();
+        token.map(|token| token.value().to_owned())
+    };
+    assert_eq!(stored().as_deref(), Some(managing.value()));
+    harness.pass_s(580);
+    assert_eq!(stored(), None, "a session with a network refreshes it");
+    harness.pass_s(30);
+    assert_eq!(stored().as_deref(), Some(adopted), "the other has expired");
 }
 
 #[test]

@@ -8,11 +8,11 @@
  * directory of the programs.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { commonJs, library, licences, packageFolder, programs } from './carried.mjs';
+import { commonJs, fullProgram, library, licences, packageFolder, programs } from './carried.mjs';
 import { writeCommonJs } from './commonjs.mjs';
 
 const repository = new URL('../../', packageFolder);
@@ -56,6 +56,10 @@ function carry(source, name) {
 
 const { KEYFERRY_LIBRARY, KEYFERRY_PROGRAMS } = process.env;
 carry(KEYFERRY_LIBRARY || built('libkeyferry.so'), library);
-for (const name of programs) carry(KEYFERRY_PROGRAMS ? join(KEYFERRY_PROGRAMS, name) : built(name), `bin/${name}`);
+const program = (name) => (KEYFERRY_PROGRAMS ? join(KEYFERRY_PROGRAMS, name) : built(name));
+const small = program('git-credential-keyferry');
+for (const name of programs) carry(small, `bin/${name}`);
+const installed = KEYFERRY_PROGRAMS ? join(KEYFERRY_PROGRAMS, '..', fullProgram) : '';
+carry(existsSync(installed) ? installed : program('keyferry'), fullProgram);
 for (const name of licences) copyFileSync(new URL(name, repository), new URL(name, packageFolder));
 writeCommonJs(packageFolder, new URL(commonJs, packageFolder));

@@ -8,37 +8,28 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::commands::curl;
-use crate::commands::git::GitOptions;
 use crate::commands::{Command, CommandLine};
 use crate::exit_code::{EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::json::JsonOutput;
+use crate::quick_args;
 use crate::secret_input;
 use crate::streams::Streams;
 use keyferry::model::nearest::did_you_mean;
 
 /// Parses the arguments that follow the program's name.
 ///
-/// Arguments of `git` bypass clap to save time, because git starts this program for every fetch. If
-/// there is no command to run, this function writes the help text or error message itself and
-/// returns the exit code as the error.
+/// [`quick_args`] parses the common forms. If there is no command to run, this function writes the
+/// help text or error message itself and returns the exit code as the error.
 ///
 /// # Errors
 /// [`EXIT_OK`] after `--help` and `--version`; [`EXIT_USAGE`] if the command line is invalid;
 /// [`EXIT_FAILED`] if the message cannot be written.
 pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command, u8> {
-    if arguments.first().is_some_and(|argument| argument == "git")
-        && arguments
-            .get(1)
-            .is_some_and(|argument| !argument.to_string_lossy().starts_with('-'))
-    {
-        return Ok(Command::Git(GitOptions {
-            words: arguments.into_iter().skip(1).collect(),
-        }));
-    }
     streams.json = JsonOutput::of(arguments.iter());
-    let is_curl_config = arguments.first().is_some_and(|word| word == "curl")
-        && streams.json == JsonOutput::Off
-        && !arguments.iter().any(|word| word == "--");
+    if let Some(command) = quick_args::parse(&arguments) {
+        return Ok(command);
+    }
+    let is_curl_config = curl::prints_config(&arguments);
     if let Some(message) = secret_input::secret_option_error(&arguments) {
         if is_curl_config {
             curl::print_stop(streams);

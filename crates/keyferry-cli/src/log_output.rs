@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 
@@ -27,6 +28,7 @@ const LEVELS: [(&str, Level); 4] = [
 
 /// The option of commands that contact a service.
 #[derive(Args, Clone, Copy, Default)]
+#[cfg_attr(test, derive(Debug))]
 pub struct LogOptions {
     /// Print each request to a service, and where each token came from, on standard error
     ///
@@ -61,6 +63,21 @@ pub fn install(value: Option<&OsStr>, options: LogOptions) {
     if let Some(Err(warning)) = parsed {
         log::write(Level::Warn, format_args!("{warning}"));
     }
+}
+
+/// Whether a message was logged since [`detect`].
+static DETECTED: AtomicBool = AtomicBool::new(false);
+
+/// Starts to notice warnings and errors, without writing them.
+pub fn detect() {
+    let notice = |_: Level, _: &str| DETECTED.store(true, Ordering::Relaxed);
+    log::install(Some(Level::Warn), Some(Box::new(notice)))
+        .expect("log::install fails only inside a log callback, and none is installed yet");
+}
+
+/// Whether a warning or an error was logged since [`detect`].
+pub fn was_detected() -> bool {
+    DETECTED.load(Ordering::Relaxed)
 }
 
 /// The warnings that are collected instead of being written. `None` if they are written.

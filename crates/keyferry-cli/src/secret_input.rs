@@ -23,7 +23,8 @@ const MAX_INPUT_BYTES: usize = 64 * 1024;
 
 /// The source of the password of a link. Without an option, a command prompts for the password if
 /// the link needs one and a terminal is there.
-#[derive(Args)]
+#[derive(Args, Default)]
+#[cfg_attr(test, derive(Debug))]
 pub struct LinkPasswordInput {
     /// Read the password of a protected link from this file
     ///
@@ -38,6 +39,11 @@ pub struct LinkPasswordInput {
 }
 
 impl LinkPasswordInput {
+    /// Whether an option names a descriptor or a file.
+    pub fn is_given(&self) -> bool {
+        self.link_password_fd.is_some() || self.link_password_file.is_some()
+    }
+
     /// Reads the password. None if no option names its source.
     ///
     /// # Errors

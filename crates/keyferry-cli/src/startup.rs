@@ -1,7 +1,6 @@
-//! Starts the programs `keyferry` and `git-credential-keyferry`: prepares the standard streams and
-//! the environment, and keeps secrets out of core files. `git-credential-keyferry` is a small
-//! program that contains no network code. For a request that it cannot answer itself, it replaces
-//! its process with `keyferry git`.
+//! Starts the full and the small program: prepares the standard streams and the environment, and
+//! keeps secrets out of core files. For a request that the small program cannot answer itself, it
+//! replaces its process by the full program.
 //!
 //! Only this file reads the arguments and environment variables of the process.
 
@@ -10,12 +9,12 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use zeroize::Zeroizing;
-
+use crate::commands::curl;
 use crate::context::CliContext;
-use crate::git_protocol::Message;
+use crate::installation::SmallProgram;
 use crate::json::JsonOutput;
 use crate::streams::Streams;
 use crate::sys;
@@ -80,46 +79,75 @@ pub fn prepare_log(command: &commands::Command, context: &CliContext) {
     if matches!(command, commands::Command::Git(_)) {
         return;
     }
-    let names: Vec<_> = env::vars_os()
-        .filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| name.starts_with(variables::PREFIX))
-        .collect();
+    let names: Vec<_> = own_variables().collect();
     for warning in variables::warnings(&names, context) {
         log::write(Level::Warn, format_args!("{warning}"));
     }
 }
 
-/// Replaces this program with `keyferry git` from the same directory. Returns an exit code if that
-/// fails.
+/// Returns whether [`prepare_log`] would write nothing, and whether the log would get only warnings
+/// and errors. From then on, [`log_output::was_detected`] reports these.
+pub fn prepare_quiet_log(context: &CliContext) -> bool {
+    log_output::detect();
+    let has_level =
+        (context.environment)(log_output::VARIABLE).is_some_and(|level| !level.is_empty());
+    !has_level && own_variables().all(|name| variables::is_own(&name))
+}
+
+fn own_variables() -> impl Iterator<Item = String> {
+    env::vars_os()
+        .filter(|(name, _)| {
+            name.as_encoded_bytes()
+                .starts_with(variables::PREFIX.as_bytes())
+        })
+        .filter_map(|(name, _)| name.into_string().ok())
+}
+
+/// Replaces this program by the full program. `input` is what this program has read from standard
+/// input. Returns an exit code if that fails.
 pub fn exec_full_cli(
+    program: SmallProgram,
     words: &[OsString],
-    message: Option<&Message>,
+    input: Option<&[u8]>,
     streams: &mut Streams<'_>,
 ) -> u8 {
-    let mut input = Zeroizing::new(Vec::new());
-    let written = message
-        .map(|message| message.write(&mut *input))
-        .transpose();
-    let stdin_result = written.and_then(|written| {
-        written
-            .map(|()| sys::stdio::memfd_stdin(&input))
-            .transpose()
-    });
-    let outcome = stdin_result.and_then(|input| {
-        let mut full_cli = Command::new(env::current_exe()?.with_file_name("keyferry"));
-        input.map(|input| full_cli.stdin(input));
-        full_cli.arg("git").args(words);
-        sys::stdio::close_recorded_streams();
-        Err::<(), _>(full_cli.exec())
-    });
-    let error = outcome.err().unwrap_or_else(|| io::ErrorKind::Other.into());
-    let why = match error.kind() {
-        io::ErrorKind::NotFound => {
-            "it does not exist; install both programs in the same directory".to_owned()
-        }
-        _ => io_cause::explain(&error, Subject::Program),
+    let reason = match program.full_program() {
+        Ok(path) => explain_exec(program, &exec(program, &path, words, input)),
+        Err(reason) => reason,
     };
-    streams.fail(&format!(
-        "git-credential-keyferry cannot start keyferry: {why}"
-    ))
+    if program == SmallProgram::Keyferry && curl::prints_config(words) {
+        curl::print_stop(streams);
+    }
+    match program {
+        SmallProgram::GitHelper => streams.fail(&format!(
+            "git-credential-keyferry cannot start keyferry: {reason}"
+        )),
+        SmallProgram::Keyferry => streams.fail_with(&Error::new(
+            ErrorKind::Unsupported,
+            format!("cannot start the program that runs this command: {reason}"),
+        )),
+    }
+}
+
+/// Returns only if it fails.
+fn exec(program: SmallProgram, path: &Path, words: &[OsString], input: Option<&[u8]>) -> io::Error {
+    let mut full_cli = Command::new(path);
+    match input.map(sys::stdio::memfd_stdin).transpose() {
+        Ok(Some(stdin)) => full_cli.stdin(stdin),
+        Ok(None) => &mut full_cli,
+        Err(error) => return error,
+    };
+    match program {
+        SmallProgram::GitHelper => full_cli.arg("git"),
+        SmallProgram::Keyferry => full_cli.arg0(env::args_os().next().unwrap_or_default()),
+    };
+    sys::stdio::close_recorded_streams();
+    full_cli.args(words).exec()
+}
+
+fn explain_exec(program: SmallProgram, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound && program == SmallProgram::GitHelper {
+        return "it does not exist; install both programs in the same directory".to_owned();
+    }
+    io_cause::explain(error, Subject::Program)
 }

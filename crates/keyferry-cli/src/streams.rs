@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::exit_code::{self, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::json::{self, JsonOutput};
@@ -36,6 +37,12 @@ impl Streams<'_> {
     pub fn write_json(&mut self, fields: &Value) -> io::Result<()> {
         self.json = JsonOutput::Written;
         self.stdout.write_line(&json::document(fields))
+    }
+
+    /// Writes a text that contains a token to standard output. Returns the exit code.
+    pub fn write_secret(&mut self, text: &Zeroizing<String>) -> u8 {
+        let written = self.stdout.write_data(text);
+        self.finish_write(written)
     }
 
     /// Writes a message to standard error and returns [`EXIT_FAILED`]. It is for commands without

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::context::CliContext;
+use crate::fast_path::stored_token;
 use crate::log_output::LogOptions;
 use crate::progress::with_progress;
 use crate::prompt::{PromptOrder, ask};
@@ -15,6 +16,7 @@ use keyferry::error::{ErrorKind, Result};
 use keyferry::model::key::{Access, ResourceKind};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
+use keyferry::secret::Secret;
 use keyferry::session::Session;
 
 /// The maximum age of a token that `--fresh` returns. It limits the requests of a loop that calls
@@ -23,6 +25,7 @@ const MAX_FRESH_AGE: Duration = Duration::from_secs(10);
 
 /// The options that choose a token.
 #[derive(Args)]
+#[cfg_attr(test, derive(Debug))]
 pub struct TokenOptions {
     /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
@@ -50,6 +53,7 @@ pub struct TokenOptions {
 
 /// The access that a package token allows.
 #[derive(Clone, Copy, ValueEnum)]
+#[cfg_attr(test, derive(Debug))]
 pub enum PackageAccess {
     /// List and download files
     Read,
@@ -74,13 +78,7 @@ impl TokenOptions {
     ) -> Result<(Session, Token)> {
         let link_password = self.link_password.read()?;
         let session = context.open_configured_session(self.profile.as_deref())?;
-        let mut request = Request {
-            access: self.access.map(PackageAccess::access),
-            min_valid: Duration::from_secs(self.min_valid_s.into()),
-            max_age: self.fresh.then_some(MAX_FRESH_AGE),
-            link_password,
-            ..Request::new(resource)
-        };
+        let mut request = self.request(resource, link_password);
         let fetch = |request: &Request| {
             with_progress(streams, "keyferry: fetching a token", || {
                 session.token_for(request)
@@ -104,6 +102,27 @@ impl TokenOptions {
         let token = fetch(&request)?;
         Ok((session, token))
     }
+
+    /// Returns the stored token for a resource, as [`stored_token`] does.
+    pub fn stored(&self, resource: &str, context: &CliContext) -> Option<(Session, Token)> {
+        // Reading the password may consume it.
+        if self.link_password.is_given() {
+            return None;
+        }
+        let request = self.request(resource, None);
+        let (session, outcome) = stored_token(&request, self.profile.as_deref(), context)?;
+        Some((session, outcome.ok()?))
+    }
+
+    fn request(&self, resource: &str, link_password: Option<Secret>) -> Request {
+        Request {
+            access: self.access.map(PackageAccess::access),
+            min_valid: Duration::from_secs(self.min_valid_s.into()),
+            max_age: self.fresh.then_some(MAX_FRESH_AGE),
+            link_password,
+            ..Request::new(resource)
+        }
+    }
 }
 
 impl PackageAccess {
@@ -120,7 +139,7 @@ impl PackageAccess {
 ///
 /// # Errors
 /// Returns the errors of [`ask`].
-fn ask_link_password(context: &CliContext) -> Result<keyferry::secret::Secret> {
+fn ask_link_password(context: &CliContext) -> Result<Secret> {
     ask(
         "The service rejected the link. If the link has a password, type it: ",
         true,

@@ -55,11 +55,11 @@ pub const OTHER_VARIABLES: [Variable; 6] = [
 /// Returns none if the configuration or a plugin cannot be loaded: the variable may belong to it,
 /// and the command reports that failure.
 pub fn warnings(names: &[String], context: &CliContext) -> Vec<String> {
-    let known = own_names();
-    let unknown: Vec<_> = names.iter().filter(|name| !known.contains(*name)).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| !is_own(name)).collect();
     if unknown.is_empty() {
         return Vec::new();
     }
+    let known = own_names();
     let Some(declared) = plugin_names(context) else {
         return Vec::new();
     };
@@ -81,6 +81,16 @@ fn warning(name: &str, known: &[&str]) -> String {
         None => "unset it, or load the plugin that it belongs to; docs/configuration.md lists the variables".to_owned(),
     };
     format!("keyferry has no variable {name}; {hint}")
+}
+
+/// Returns whether a variable is one of keyferry's own.
+pub fn is_own(name: &str) -> bool {
+    let referred = name.strip_suffix("_FILE").unwrap_or_default();
+    OTHER_VARIABLES.iter().any(|variable| variable.name == name)
+        || SETTINGS.iter().any(|setting| {
+            setting.env.contains(&name)
+                || setting.takes_reference() && setting.env.contains(&referred)
+        })
 }
 
 /// Returns the names of keyferry's own variables.
@@ -136,6 +146,10 @@ mod tests {
             assert!(known.contains(name), "{name}");
         }
         assert!(!known.contains("KEYFERRY_STORE_FILE"));
+        let known_ones = known.iter().map(String::as_str);
+        for name in known_ones.chain(["KEYFERRY_STORE_FILE", "KEYFERRY_", "KEYFERRY_LOG_FILE"]) {
+            assert_eq!(is_own(name), known.contains(name), "{name}");
+        }
         let page = include_str!("../../../docs/configuration.md");
         for Variable { name, about } in OTHER_VARIABLES {
             let row = format!("| `{name}` | {about} |");

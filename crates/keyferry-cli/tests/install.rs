@@ -241,6 +241,23 @@ fn the_installed_programs_run_and_the_helper_finds_its_elder() {
         "{}",
         capability.said()
     );
+    // Both names are the small program, which needs the full one.
+    fs::remove_file(installed.path("prefix/libexec/keyferry/keyferry")).unwrap();
+    for (program, arguments) in [
+        ("keyferry", &["--version"][..]),
+        ("git-credential-keyferry", &["erase"]),
+    ] {
+        let small = run(program, arguments);
+        assert!(
+            !small.status.success()
+                && small.out.is_empty()
+                && small
+                    .err
+                    .contains("libexec/keyferry/keyferry does not exist; install keyferry again"),
+            "{}",
+            small.said()
+        );
+    }
     fs::remove_file(installed.path("prefix/bin/keyferry")).unwrap();
     let alone = run("git-credential-keyferry", &["erase"]);
     assert!(
@@ -406,6 +423,7 @@ fn what_is_installed_is_staged_and_removed_whole() {
         "include/keyferry.h".to_owned(),
         "include/keyferry.hpp".to_owned(),
         "include/keyferry_plugin.h".to_owned(),
+        "libexec/keyferry/keyferry".to_owned(),
         "lib64/cmake/Keyferry/KeyferryConfig.cmake".to_owned(),
         "lib64/cmake/Keyferry/KeyferryConfigVersion.cmake".to_owned(),
         "lib64/libkeyferry.a".to_owned(),

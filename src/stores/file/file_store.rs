@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use super::location::{self, KeyLocation};
-use super::record_files::RecordFiles;
+use super::record_files::{Damage, RecordFiles};
 use super::record_lock::FileRecordLock;
 use super::sealed_file::{self, Durability, FactsReader, NewContent, ReadOutcome, RecordName};
 use super::{codec, lock, lock::LockAttempt};
@@ -53,6 +53,15 @@ impl FileStore {
             failure_fallback: None,
             unwritten_failures: Mutex::default(),
         }
+    }
+
+    /// Says what a look-up does with a damaged record. Otherwise it quarantines the record.
+    #[must_use]
+    pub fn on_damage(mut self, damage: Damage) -> Self {
+        if let Some(files) = Arc::get_mut(&mut self.files) {
+            files.damage = damage;
+        }
+        self
     }
 
     /// Records failures in this place if the store can't be written.

@@ -31,3 +31,4 @@ mod record_lock;
 mod sealed_file;
 
 pub use file_store::{FileStore, is_record_or_failure};
+pub use record_files::Damage;

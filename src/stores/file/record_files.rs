@@ -22,10 +22,21 @@ pub(super) struct Found {
     pub(super) in_memory: bool,
 }
 
+/// What a look-up does with the file of a damaged record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// It renames the file, so that the next look-up does not find it.
+    Quarantined,
+    /// It leaves the file alone. Another program then finds the damage and says so.
+    LeftAlone,
+}
+
 /// The files of records, and the records that could not be written. The store and its locks share
 /// this value.
 pub(super) struct RecordFiles {
     pub(super) store: LazyStore,
+    /// What a look-up does with a damaged record.
+    pub(super) damage: Damage,
     /// Records that could not be written, or that replace a file which could not be removed. Each
     /// overrides its file until the file has a later generation.
     pub(super) unwritten: Mutex<HashMap<TokenKey, Record>>,
@@ -38,6 +49,7 @@ impl RecordFiles {
     pub(super) fn new(location: Result<Location>) -> Self {
         Self {
             store: LazyStore::new(location),
+            damage: Damage::Quarantined,
             unwritten: Mutex::default(),
             warned: AtomicBool::new(false),
         }
@@ -74,7 +86,7 @@ impl RecordFiles {
                         "the stored {key} {why}; keyferry renames the file and fetches a new token"
                     ),
                 );
-                if self.store.for_changing().is_ok() {
+                if self.damage == Damage::Quarantined && self.store.for_changing().is_ok() {
                     store.quarantine(&name);
                 }
                 None

@@ -10,8 +10,10 @@ use clap::Args;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use crate::context::CliContext;
+use crate::fast_path::{FastPath, stored_token};
 use crate::git_protocol::plain_key;
 use crate::log_output::LogOptions;
 use crate::streams::Streams;
@@ -19,6 +21,8 @@ use crate::time_format::rfc3339;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::resource::is_url;
+use keyferry::model::token::Token;
+use keyferry::session::Session;
 use keyferry::text::BYTE_ORDER_MARK;
 
 /// The longest request that is read: a URI of 8 KiB, and room for properties that the protocol may
@@ -27,6 +31,7 @@ const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 
 /// The options of `keyferry get`.
 #[derive(Args)]
+#[cfg_attr(test, derive(Debug))]
 pub struct GetOptions {
     /// Omit `expires` from the output
     ///
@@ -46,11 +51,41 @@ pub struct GetOptions {
 
 /// Answers one request.
 pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    match read_uri(streams.stdin).and_then(|uri| headers_for(&uri, options, context)) {
-        Ok(response) => {
-            let written = streams.stdout.write_data(&format!("{response}\n"));
-            streams.finish_write(written)
-        }
+    let outcome = read_uri(streams.stdin).and_then(|uri| {
+        let Some(request) = request(&uri) else {
+            return Ok(no_headers());
+        };
+        let session = context.open_configured_session(options.profile.as_deref())?;
+        response(options, &session, session.token_for(&request))
+    });
+    write_outcome(outcome, streams)
+}
+
+/// Does what [`run`] does, if this needs only the store.
+pub fn run_from_store(
+    options: &GetOptions,
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> FastPath {
+    let uri = match read_uri(streams.stdin) {
+        Ok(uri) => uri,
+        Err(error) => return FastPath::Answered(streams.fail_with(&error)),
+    };
+    let outcome = match request(&uri) {
+        None => Some(Ok(no_headers())),
+        Some(request) => stored_token(&request, options.profile.as_deref(), context)
+            .map(|(session, outcome)| response(options, &session, outcome))
+            .filter(Result::is_ok),
+    };
+    match outcome {
+        Some(outcome) => FastPath::Answered(write_outcome(outcome, streams)),
+        None => FastPath::NeedsFullCli(Some(json!({ "uri": uri }).to_string().into_bytes().into())),
+    }
+}
+
+fn write_outcome(outcome: Result<Value>, streams: &mut Streams<'_>) -> u8 {
+    match outcome {
+        Ok(response) => streams.write_secret(&Zeroizing::new(format!("{response}\n"))),
         Err(error) => streams.fail_with(&error),
     }
 }
@@ -167,20 +202,25 @@ impl<'de> Visitor<'de> for UrisVisitor {
     }
 }
 
-fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value> {
+/// Returns the request for a URI. `None` if the scheme is not that of a service, which are all at
+/// http or https: a short form of a resource, such as `masv:user`, looks like such a URI.
+fn request(uri: &str) -> Option<Request> {
     let uri = grpc_to_http(uri);
-    // All services use http or https, so a URI with another scheme gets no headers. Check this
-    // first, because a short form of a resource, such as `masv:user`, looks like such a URI.
-    if !is_url(&uri) {
-        return Ok(json!({ "headers": {} }));
-    }
-    let session = context.open_configured_session(options.profile.as_deref())?;
-    let token = match session.token_for(&Request::new(uri)) {
+    is_url(&uri).then(|| Request::new(uri))
+}
+
+fn no_headers() -> Value {
+    json!({ "headers": {} })
+}
+
+/// Returns the response for the outcome of a request.
+fn response(options: &GetOptions, session: &Session, outcome: Result<Token>) -> Result<Value> {
+    let token = match outcome {
         Ok(token) => token,
         // An empty object means that the URI needs no headers: the host is unknown, or the route
         // takes no credential.
         Err(error) if matches!(error.kind, ErrorKind::UnknownService | ErrorKind::NoHeader) => {
-            return Ok(json!({ "headers": {} }));
+            return Ok(no_headers());
         }
         Err(error) => return Err(error),
     };

@@ -25,6 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::context::CliContext;
 use crate::demo::{self, DemoOptions};
 use crate::exit_code::EXIT_CODES_HELP;
+use crate::fast_path::FastPath;
 use crate::log_output::LogOptions;
 use crate::streams::Streams;
 
@@ -267,5 +268,24 @@ pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) ->
         Command::Git(options) => git::run(&options.words, context, streams),
         Command::Setup(options) => setup::run(&options, context, streams),
         Command::Completions(options) => completions::run(&options, &mut command_line(), streams),
+    }
+}
+
+/// Answers `header`, `token`, `curl` and `get` if the token is in the store.
+pub fn run_from_store(
+    command: &Command,
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> FastPath {
+    match command {
+        Command::Header(options) => {
+            print::run_from_store(OutputFormat::Header, options, context, streams)
+        }
+        Command::Token(options) => {
+            print::run_from_store(OutputFormat::Token, options, context, streams)
+        }
+        Command::Curl(options) => curl::run_from_store(options, context, streams),
+        Command::Get(options) => get::run_from_store(options, context, streams),
+        _ => FastPath::NeedsFullCli(None),
     }
 }

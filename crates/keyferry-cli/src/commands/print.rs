@@ -4,20 +4,22 @@
 
 use clap::Args;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use crate::context::CliContext;
+use crate::fast_path::FastPath;
 use crate::json;
 use crate::resource_input::read_resource;
 use crate::streams::Streams;
 use crate::time_format::rfc3339;
 use crate::token_options::TokenOptions;
-use keyferry::error::Result;
 use keyferry::model::resource::split_query;
 use keyferry::model::token::Token;
 use keyferry::session::Session;
 
 /// The options of `keyferry header` and `keyferry token`.
 #[derive(Args)]
+#[cfg_attr(test, derive(Debug))]
 pub struct PrintOptions {
     /// URL that the request will be sent to, or a short form
     ///
@@ -54,32 +56,59 @@ pub fn run(
     context: &CliContext,
     streams: &mut Streams<'_>,
 ) -> u8 {
-    let text = match render(output_format, options, context, streams) {
-        Ok(text) => zeroize::Zeroizing::new(text),
-        Err(error) => return streams.fail_with(&error),
-    };
-    let written = streams.stdout.write_data(&text);
-    streams.finish_write(written)
+    let outcome = read_resource(&options.resource, streams.stdin).and_then(|resource| {
+        let (session, token) = options.token.fetch(&resource, context, streams)?;
+        Ok(text(
+            output_format,
+            options.json,
+            &session,
+            &token,
+            &resource,
+        ))
+    });
+    match outcome {
+        Ok(text) => streams.write_secret(&text),
+        Err(error) => streams.fail_with(&error),
+    }
 }
 
-fn render(
+/// Does what [`run`] does, if the token is in the store.
+pub fn run_from_store(
     output_format: OutputFormat,
     options: &PrintOptions,
     context: &CliContext,
     streams: &mut Streams<'_>,
-) -> Result<String> {
-    let resource = read_resource(&options.resource, streams.stdin)?;
-    let (session, token) = options.token.fetch(&resource, context, streams)?;
-    if options.json {
-        let fields = token_json(&session, &token, &resource);
-        return Ok(json::document(&fields) + "\n");
+) -> FastPath {
+    let resource = &options.resource;
+    match options.token.stored(resource, context) {
+        Some((session, token)) => FastPath::Answered(streams.write_secret(&text(
+            output_format,
+            options.json,
+            &session,
+            &token,
+            resource,
+        ))),
+        None => FastPath::NeedsFullCli(None),
     }
-    Ok(match output_format {
-        OutputFormat::Token => format!("{}\n", token.value()),
-        OutputFormat::Header => token
-            .headers()
-            .map(|(name, value)| format!("{name}: {value}\n"))
-            .collect(),
+}
+
+fn text(
+    output_format: OutputFormat,
+    is_json: bool,
+    session: &Session,
+    token: &Token,
+    resource: &str,
+) -> Zeroizing<String> {
+    Zeroizing::new(if is_json {
+        json::document(&token_json(session, token, resource)) + "\n"
+    } else {
+        match output_format {
+            OutputFormat::Token => format!("{}\n", token.value()),
+            OutputFormat::Header => token
+                .headers()
+                .map(|(name, value)| format!("{name}: {value}\n"))
+                .collect(),
+        }
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keyferry::config::Environment;
 use keyferry_cli::commands::git;
 use keyferry_cli::context::CliContext;
+use keyferry_cli::fast_path::FastPath;
 use keyferry_cli::json::JsonOutput;
 use keyferry_cli::streams::Streams;
 use keyferry_cli::terminal::{Output, TerminalCaps};
@@ -27,13 +28,10 @@ fn call_helper(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<
         json: JsonOutput::Off,
     };
     // The quick program first, then the whole one with what that was left.
-    let code = match git::fast_path(&[word.into()], &context, &mut streams) {
-        git::FastPath::Answered(code) => code,
-        git::FastPath::NeedsFullCli(message) => {
-            let mut left = Vec::new();
-            message
-                .iter()
-                .for_each(|message| message.write(&mut left).unwrap());
+    let code = match git::run_from_store(&[word.into()], &context, &mut streams) {
+        FastPath::Answered(code) => code,
+        FastPath::NeedsFullCli(left) => {
+            let left = left.map_or_else(Vec::new, |left| left.to_vec());
             let mut rest = Cursor::new(left).chain(streams.stdin);
             let mut streams = Streams {
                 stdin: &mut rest,

@@ -30,6 +30,8 @@ mod reject;
 mod secret_leaks;
 mod setup;
 mod short_forms;
+#[cfg(target_os = "linux")]
+mod small_program;
 mod startup;
 mod status;
 #[cfg(target_os = "linux")]

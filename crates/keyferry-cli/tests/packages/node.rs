@@ -309,6 +309,7 @@ fn the_package_carries_the_library_and_what_belongs_to_it() {
         "cjs/package.json",
         "bin/keyferry",
         "bin/git-credential-keyferry",
+        "libexec/keyferry/keyferry",
         "README.md",
         "LICENSE-MIT",
         "LICENSE-APACHE",
@@ -347,6 +348,7 @@ fn the_programs_of_the_package_run_from_its_bin_directory() {
     for name in ["keyferry", "git-credential-keyferry"] {
         programs::assert_mode(&package.join("bin").join(name), true);
     }
+    programs::assert_mode(&package.join("libexec/keyferry/keyferry"), true);
     for name in ["index.js", "index.d.cts", "LICENSE-MIT", "LICENSE-APACHE"] {
         programs::assert_mode(&package.join(name), false);
     }

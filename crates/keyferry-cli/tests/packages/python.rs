@@ -284,6 +284,7 @@ mod tests {
         for name in ["keyferry", "git-credential-keyferry"] {
             programs::assert_mode(&bin.join(name), true);
         }
+        programs::assert_mode(&bin.with_file_name("libexec/keyferry/keyferry"), true);
         let files = run(built_package.tools.python().args([
             "-c",
             "import importlib.metadata as m\nfor f in m.files('keyferry'): print(f.locate())",

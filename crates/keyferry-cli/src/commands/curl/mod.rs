@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 use crate::commands::exec::{EXIT_NOT_FOUND, EXIT_NOT_STARTED};
 use crate::commands::print::token_json;
 use crate::context::CliContext;
-use crate::json;
+use crate::fast_path::FastPath;
+use crate::json::{self, JsonOutput};
 use crate::resource_input::read_resource;
 use crate::streams::Streams;
 use crate::sys::stdio;
@@ -61,6 +62,7 @@ Options in ARGS that are passed on to curl, in their full names:
 
 /// The options of `keyferry curl`.
 #[derive(Args)]
+#[cfg_attr(test, derive(Debug))]
 #[command(
     override_usage = "keyferry curl [OPTIONS] <RESOURCE>\n       keyferry curl [OPTIONS] -- <ARGS>..."
 )]
@@ -89,6 +91,13 @@ pub fn run(options: &CurlOptions, context: &CliContext, streams: &mut Streams<'_
     }
 }
 
+/// Returns whether a command line asks for a configuration for curl, even if it is invalid.
+pub fn prints_config(arguments: &[OsString]) -> bool {
+    arguments.first().is_some_and(|word| word == "curl")
+        && JsonOutput::of(arguments.iter()) == JsonOutput::Off
+        && !arguments.iter().any(|word| word == "--")
+}
+
 /// Prints a configuration that stops curl. Rationale: if keyferry printed nothing after an error,
 /// the curl that reads this pipe would send the request without a token.
 pub fn print_stop(streams: &mut Streams<'_>) {
@@ -106,17 +115,10 @@ fn print(
 ) -> u8 {
     let outcome = read_resource(resource, streams.stdin).and_then(|resource| {
         let (session, token) = options.token.fetch(&resource, context, streams)?;
-        Ok(if options.json {
-            json::document(&token_json(&session, &token, &resource)) + "\n"
-        } else {
-            format!("max-redirs = 0\n{}", header_lines(&token))
-        })
+        Ok(text(options, &session, &token, &resource))
     });
-    match outcome.map(Zeroizing::new) {
-        Ok(text) => {
-            let written = streams.stdout.write_data(&text);
-            streams.finish_write(written)
-        }
+    match outcome {
+        Ok(text) => streams.write_secret(&text),
         Err(error) => {
             if !options.json {
                 print_stop(streams);
@@ -124,6 +126,49 @@ fn print(
             streams.fail_with(&error)
         }
     }
+}
+
+/// Does what [`run`] does, if the token is in the store.
+pub fn run_from_store(
+    options: &CurlOptions,
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> FastPath {
+    let code = match &options.resource {
+        Some(resource) => options
+            .token
+            .stored(resource, context)
+            .map(|(session, token)| {
+                streams.write_secret(&text(options, &session, &token, resource))
+            }),
+        None => run_curl_from_store(options, context, streams),
+    };
+    code.map_or(FastPath::NeedsFullCli(None), FastPath::Answered)
+}
+
+fn run_curl_from_store(
+    options: &CurlOptions,
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> Option<u8> {
+    let arguments = arguments::check(&options.arguments).ok()?;
+    let (session, token) = options.token.stored(arguments.url.as_str(), context)?;
+    let config = config(&session, &token, &arguments).ok()?;
+    Some(exec_curl(&config, &arguments.options, streams))
+}
+
+/// Returns the output for a resource.
+fn text(
+    options: &CurlOptions,
+    session: &Session,
+    token: &Token,
+    resource: &str,
+) -> Zeroizing<String> {
+    Zeroizing::new(if options.json {
+        json::document(&token_json(session, token, resource)) + "\n"
+    } else {
+        format!("max-redirs = 0\n{}", header_lines(token))
+    })
 }
 
 /// Returns the lines of a curl configuration that set the headers of a token.

@@ -11,10 +11,12 @@ pub mod request;
 use std::ffi::OsString;
 
 use clap::Args;
+use zeroize::Zeroizing;
 
 use crate::commands::git::request::{CredentialRequest, USED_KEYS};
 use crate::context::CliContext;
 use crate::exit_code::{EXIT_OK, EXIT_USAGE};
+use crate::fast_path::FastPath;
 use crate::git_protocol::Message;
 use crate::streams::Streams;
 use keyferry::config::Config;
@@ -32,6 +34,7 @@ const HOST_RESOURCES: &[(&str, &str)] = &[("fileverbs", "fileverbs:/api/v1/git")
 
 /// The arguments of `keyferry git`.
 #[derive(Args)]
+#[cfg_attr(test, derive(Debug))]
 pub struct GitOptions {
     /// Operation: `get`, `store`, `erase` or `capability`
     ///
@@ -77,18 +80,9 @@ fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u
     }
 }
 
-/// The outcome of a request in git-credential-keyferry, which contains no network code.
-pub enum FastPath {
-    /// The request was answered. Contains the exit code.
-    Answered(u8),
-    /// `keyferry git` must answer the request. Contains the message if this program has already
-    /// read it from standard input.
-    NeedsFullCli(Option<Message>),
-}
-
 /// Answers requests that need only the store, or nothing at all. That is enough for most requests:
 /// git asks every helper about every host, and sends every password to every helper.
-pub fn fast_path(
+pub fn run_from_store(
     arguments: &[OsString],
     context: &CliContext,
     streams: &mut Streams<'_>,
@@ -109,9 +103,16 @@ pub fn fast_path(
         Ok(_) => Some(Message::default()),
         Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
-    response.map_or(FastPath::NeedsFullCli(Some(message)), |response| {
-        FastPath::Answered(write_message(&response, streams))
-    })
+    match response {
+        Some(response) => FastPath::Answered(write_message(&response, streams)),
+        None => {
+            let mut input = Zeroizing::new(Vec::new());
+            message
+                .write(&mut *input)
+                .expect("a write to memory does not fail");
+            FastPath::NeedsFullCli(Some(input))
+        }
+    }
 }
 
 /// Returns the response from the store, or an empty one for an unknown host. None if the full

@@ -5,10 +5,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::context::CliContext;
+use crate::installation::programs_dir;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::io_cause::{self, Subject};
 use keyferry::sys::owner::{Owner, belongs_to, own_dir_remedy};
-use keyferry::sys::process::this_program;
 use keyferry::sys::trusted_dir::{self, Fault};
 
 /// A change that can be shown before it is made.
@@ -112,22 +112,22 @@ pub(super) fn found_on_path(context: &CliContext, file: &Path) -> Option<PathBuf
         .filter(|path| path.is_absolute() && id(path) == id(file))
 }
 
-/// Returns the path of a program in the directory of this one.
+/// Returns the path of a program in the directory of the programs that users start.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if there is no such program.
 pub(super) fn own_program(name: &str) -> Result<PathBuf> {
-    let this = this_program().map_err(|error| {
+    let dir = programs_dir().map_err(|error| {
         let reason = io_cause::explain(&error, Subject::Program);
         failure(format!("cannot find the path of keyferry: {reason}"))
     })?;
-    let path = this.with_file_name(name);
+    let path = dir.join(name);
     if path.is_file() {
         Ok(path)
     } else {
-        let dir = this.parent().unwrap_or(Path::new("/")).display();
         Err(failure(format!(
-            "cannot find {name} in {dir}; install both programs in the same directory"
+            "cannot find {name} in {}; install both programs in the same directory",
+            dir.display()
         )))
     }
 }
