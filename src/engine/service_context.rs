@@ -460,10 +460,12 @@ impl Context for ServiceContext<'_> {
 
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
         let key = self.bound().key(resource_kind, id, access);
+        let needs_login = || self.state.cache.get(&key.borrow()).is_none();
         if resource_kind == ResourceKind::User
+            && needs_login()
             && let Ok(url) = self.bound().service.base().join("/")
         {
-            // The service reads with this token next. Connect while a login runs.
+            // The service reads with this token next. Connect while the login runs.
             self.reader.borrow_mut().open(&url);
         }
         self.while_blocked(Some(Blocked::OnToken(key.clone())), || {
