@@ -190,7 +190,7 @@ def tables():
         "peek, URL": "`keyferry_session_peek`, URL",
         "peek, write token": "the same, the *write* token of a package",
         "peek, URL of a new file": "the same, the URL of another file of a package",
-        "peek, a plugin's": "the same, a plugin's token, short form",
+        "peek, plugin token": "the same, a plugin's token, short form",
         "peek, miss": "the same, nothing is cached",
         "token_for, short form": "`masv_token_for` and `keyferry_token_free`, short form",
         "token_for, URL": "the same, URL",
