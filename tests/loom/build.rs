@@ -29,6 +29,15 @@ const SYNC: &[(&str, &str)] = &[
 
 const REQUEST: &[(&str, &str)] = &[("use std::sync::atomic::", "use loom::sync::atomic::")];
 
+/// The types of `model/key` that `model/request` names. No model uses them.
+const KEY: &str = "
+    #[derive(Clone)] pub struct Access;
+    #[derive(Clone, Copy)] pub struct ResourceKind;
+    #[derive(Clone, Copy)] pub struct RequiredAccess;
+    #[expect(dead_code, reason = \"no model reads them\")]
+    pub struct KeyPrefix<'a> { pub scope: u64, pub resource_kind: ResourceKind, pub id: &'a str }
+";
+
 /// Lets loom switch threads before each system call.
 const FILE_LOCK: &[(&str, &str)] = &[
     (
@@ -108,10 +117,7 @@ const WORKERS_PLANTS: &[Plant] = &[
         "hands_over_without_waking",
         &[("self.woken.notify_one();", "")],
     ),
-    (
-        "closes_without_waking",
-        &[("self.woken.notify_all();", "")],
-    ),
+    ("closes_without_waking", &[("self.woken.notify_all();", "")]),
 ];
 
 const FILE_LOCK_PLANTS: &[Plant] = &[
@@ -149,10 +155,10 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let copies = Copies::new();
     let plain = |source: &str| copies.module(source, &[], None);
-    let sys =
-        ["file_facts", "fork", "owner", "process", "signals"].map(|name| plain(&format!("sys/{name}")));
+    let sys = ["file_facts", "fork", "owner", "process", "signals"]
+        .map(|name| plain(&format!("sys/{name}")));
     let sources = format!(
-        "{}\nmod model {{ pub mod key {{ #[derive(Clone)] pub struct Access; }}\n{} }}\n\
+        "{}\nmod model {{ pub mod key {{ {KEY} }}\n{} }}\n\
          mod secret {{ #[derive(Clone)] pub struct Secret; }}\n\
          mod sys {{ {}\n{}\n{} }}\n\
          mod engine {{ {}\n{} }}\n",
