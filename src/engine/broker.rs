@@ -533,6 +533,7 @@ impl Prerequisites for Arc<Broker> {
         key: TokenKey,
         resource: &str,
         caller_timeout: Option<Duration>,
+        before_fetch: &dyn Fn(),
     ) -> Result<Token> {
         let bound = self.state.accounts.bound(account, service);
         let tokens = Persistence::new(&self.state, bound);
@@ -552,6 +553,7 @@ impl Prerequisites for Arc<Broker> {
         {
             return Ok(hit.token.clone());
         }
+        before_fetch();
         let mut acquisition = Acquisition {
             resource: resource.into(),
             rejected,

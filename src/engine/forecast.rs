@@ -278,6 +278,7 @@ impl Prerequisites for NoFlights {
         _key: TokenKey,
         _resource: &str,
         _caller_timeout: Option<Duration>,
+        _before_fetch: &dyn Fn(),
     ) -> Result<Token> {
         Err(Error::new(ErrorKind::Cancelled, ""))
     }

@@ -29,7 +29,8 @@ use crate::secret_sources::{self, PluginSecrets};
 /// team. The broker implements this trait.
 pub trait Prerequisites {
     /// Returns another token that the flight needs, for a resource. `caller_timeout` is the timeout of
-    /// the caller that began the flight, if it has one.
+    /// the caller that began the flight, if it has one. Calls `before_fetch` if the token is not
+    /// cached, or is due for a refresh.
     ///
     /// # Errors
     /// Returns the errors of fetching the token.
@@ -40,6 +41,7 @@ pub trait Prerequisites {
         key: TokenKey,
         resource: &str,
         caller_timeout: Option<Duration>,
+        before_fetch: &dyn Fn(),
     ) -> Result<Token>;
 
     /// Returns the tokens of a list. The list is fetched only once for all flights that need it at
@@ -460,14 +462,14 @@ impl Context for ServiceContext<'_> {
 
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
         let key = self.bound().key(resource_kind, id, access);
-        let needs_login = || self.state.cache.get(&key.borrow()).is_none();
-        if resource_kind == ResourceKind::User
-            && needs_login()
-            && let Ok(url) = self.bound().service.base().join("/")
-        {
+        let connect = || {
             // The service reads with this token next. Connect while the login runs.
-            self.reader.borrow_mut().open(&url);
-        }
+            if resource_kind == ResourceKind::User
+                && let Ok(url) = self.bound().service.base().join("/")
+            {
+                self.reader.borrow_mut().open(&url);
+            }
+        };
         self.while_blocked(Some(Blocked::OnToken(key.clone())), || {
             self.prerequisites.token(
                 self.account,
@@ -475,6 +477,7 @@ impl Context for ServiceContext<'_> {
                 key,
                 &self.resource(),
                 self.caller_timeout,
+                &connect,
             )
         })
     }

@@ -16,6 +16,7 @@ mod clock_skew;
 mod freshness;
 mod json;
 mod negative_cache;
+mod open_ahead;
 mod peek;
 mod persistence;
 mod prepared;
