@@ -79,6 +79,12 @@ impl Transport {
 
     /// Calls `use_worker` with the thread. Starts the thread if it is not running.
     fn with_worker<T>(&self, use_worker: impl FnOnce(&Worker) -> T) -> Result<T, Error> {
+        if self.is_forked() {
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "this session was opened before a fork; open a new session in the child process",
+            ));
+        }
         let mut state = self.state.lock();
         if let WorkerState::Idle = *state {
             let worker = Worker::start(self.options.clone())?;
@@ -106,18 +112,8 @@ impl Transport {
         deadline: Instant,
         connection: Connection,
     ) -> Result<Response, Failure> {
-        let exchange = self.prepare(request)?;
+        let exchange = Exchange::prepare(request).map_err(not_sent)?;
         self.run(exchange, deadline, connection)
-    }
-
-    fn prepare(&self, request: &Request) -> Result<Exchange, Failure> {
-        if self.is_forked() {
-            return Err(not_sent(Error::new(
-                ErrorKind::Forked,
-                "this session was opened before a fork; open a new session in the child process",
-            )));
-        }
-        Exchange::prepare(request).map_err(not_sent)
     }
 
     fn run(
@@ -255,8 +251,7 @@ impl TransportReader<'_> {
 
 impl Reader for TransportReader<'_> {
     fn open(&mut self, url: &Url) {
-        if self.connection.is_some() || self.transport.is_forked() || Route::for_url(url).is_none()
-        {
+        if self.connection.is_some() || Route::for_url(url).is_none() {
             return;
         }
         // The read reports the error if there is one.
@@ -276,7 +271,7 @@ impl Reader for TransportReader<'_> {
     fn read(&mut self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
         let transport = self.transport;
         let place = Place::new(self.account, &request.url);
-        let exchange = transport.prepare(request)?;
+        let exchange = Exchange::prepare(request).map_err(not_sent)?;
         let (peer, progress) = (exchange.peer.clone(), exchange.progress.clone());
         let mut connection = self.take_connection(&place).map_err(not_sent)?;
         if connection.is_begun() {
@@ -295,7 +290,7 @@ impl Reader for TransportReader<'_> {
                     failure.error
                 ),
             );
-            let exchange = transport.prepare(request)?;
+            let exchange = Exchange::prepare(request).map_err(not_sent)?;
             connection = transport
                 .with_worker(|worker| worker.pool.create(&place))
                 .map_err(not_sent)?;
