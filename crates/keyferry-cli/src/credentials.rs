@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use keyferry::clock::Clock;
+use crate::time_format::now_s;
 use keyferry::config::Profile;
 use keyferry::error::{Error, Result};
 use keyferry::ffi::json;
@@ -93,11 +93,6 @@ impl StoredToken {
         json["life_left_s"] = json!(self.life_left_s);
         json
     }
-}
-
-/// Returns the present time in seconds since 1970.
-pub fn now_s() -> i64 {
-    Clock::system().now_us().div_euclid(1_000_000)
 }
 
 /// Lists the stored tokens of logins.

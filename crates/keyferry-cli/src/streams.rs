@@ -9,7 +9,7 @@ use crate::exit_code::{self, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::json::{self, JsonOutput};
 use crate::recorded_failure::with_times;
 use crate::terminal::Output;
-use keyferry::clock::Clock;
+use crate::time_format::now_s;
 use keyferry::error::{Error, ErrorKind};
 use keyferry::sys::io_cause::{self, Subject};
 
@@ -71,7 +71,7 @@ impl Streams<'_> {
         let pause = error.retry_after_s().filter(|_| error.is_transient());
         match pause {
             _ if error.since_unix_s.is_some() => {
-                let now_s = Clock::system().now_us().div_euclid(1_000_000);
+                let now_s = now_s();
                 self.write_message(&with_times(error, now_s))
             }
             Some(seconds) => {

@@ -3,6 +3,13 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use keyferry::clock::Clock;
+
+/// Returns the present time in seconds since 1970.
+pub fn now_s() -> i64 {
+    Clock::system().now_us().div_euclid(1_000_000)
+}
+
 /// Formats a point in time as RFC 3339 in whole seconds. None if RFC 3339 cannot express its year.
 pub fn rfc3339(unix_s: i64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp(unix_s)

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use keyferry_sandbox::credentials as c;
+use keyferry_testing::child::start_and_read;
 use keyferry_testing::harness::Harness;
 use keyferry_testing::http;
 use keyferry_testing::secrets::assert_no_secrets;
@@ -209,19 +210,7 @@ struct RunningSandbox {
 impl RunningSandbox {
     /// Starts it and reads all that it prints: it closes its output behind that.
     fn start(harness: &Harness, arguments: &[&str]) -> RunningSandbox {
-        let mut command = harness.keyferry(arguments);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut printed = String::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut printed)
-            .unwrap();
+        let (child, printed) = start_and_read(harness.keyferry(arguments).stderr(Stdio::piped()));
         RunningSandbox { child, printed }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -43,6 +43,16 @@ pub fn run(command: &mut Command, limit: Duration) -> ProgramOutput {
 /// read its input is not an error.
 pub fn run_with_input(command: &mut Command, input: &(impl AsRef<[u8]> + ?Sized)) -> ProgramOutput {
     capture(command, Some(input.as_ref()), LIMIT)
+}
+
+/// Starts a program, and reads its standard output until the program closes it. The program may go on
+/// running.
+pub fn start_and_read(command: &mut Command) -> (Child, String) {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut printed = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_to_string(&mut printed).unwrap();
+    (child, printed)
 }
 
 fn capture(command: &mut Command, input: Option<&[u8]>, limit: Duration) -> ProgramOutput {

@@ -20,7 +20,7 @@ use crate::secrets;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
-use keyferry::clock::Clock;
+use crate::time_format::now_s;
 use keyferry::config::{Config, Profile, SETTINGS, Setting, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
@@ -431,7 +431,7 @@ fn round_trip(
 ) -> Result<()> {
     const RESOURCE: &str = "masv:packages/keyferry-doctor";
     let value = Secret::from("keyferry-doctor-made-up-value");
-    let expires_unix_s = Clock::system().now_us().div_euclid(1_000_000) + 3600;
+    let expires_unix_s = now_s() + 3600;
     session.adopt(RESOURCE, value.clone(), Some(expires_unix_s))?;
     let request = Request {
         access: Some(Access::Write),
@@ -538,7 +538,7 @@ fn check_login(
     if is_reported {
         return;
     }
-    let now_s = Clock::system().now_us().div_euclid(1_000_000);
+    let now_s = now_s();
     let what = with_times(&error, now_s);
     // The service may have asked for the pause after a request that was no login.
     let kind = if error.is_transient() {

@@ -13,8 +13,7 @@ use crate::secret_input::LinkPasswordInput;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
-use crate::time_format::{format_duration, rfc3339};
-use keyferry::clock::Clock;
+use crate::time_format::{format_duration, now_s, rfc3339};
 use keyferry::ffi::json;
 use keyferry::model::key::ResourceKind;
 use keyferry::session::Session;
@@ -84,7 +83,7 @@ pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams
 
 /// Returns the rows for people.
 fn rows(session: &Session, explanation: &Explanation) -> Vec<(&'static str, String)> {
-    let now_s = Clock::system().now_us().div_euclid(1_000_000);
+    let now_s = now_s();
     let token = explanation.token.as_ref();
     let rows = [
         (

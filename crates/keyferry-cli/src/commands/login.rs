@@ -14,8 +14,7 @@ use crate::secret_input::SecretInput;
 use crate::secrets;
 use crate::streams::Streams;
 use crate::terminal::Style;
-use crate::time_format::{format_duration, rfc3339};
-use keyferry::clock::Clock;
+use crate::time_format::{format_duration, now_s, rfc3339};
 use keyferry::config::{Config, DEFAULT_ACCOUNT, Profile, full_key};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
@@ -455,8 +454,7 @@ impl LoginAttempt<'_> {
         saved: Saved,
     ) -> LoginOutcome {
         let expires_unix_s = session.inspect().ends_here_unix_s(token);
-        let left_s = expires_unix_s
-            .map(|expires_unix_s| expires_unix_s - Clock::system().now_us().div_euclid(1_000_000));
+        let left_s = expires_unix_s.map(|expires_unix_s| expires_unix_s - now_s());
         let mut sentence = format!("logged in to {service} at {base_url}");
         if let Some(user) = user.as_str() {
             sentence += &format!(" as {user}");

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::context::CliContext;
 use crate::credentials::{
-    LOGINS, SERVICE_SETTINGS, StoredToken, configured_settings, now_s, stored_logins,
+    LOGINS, SERVICE_SETTINGS, StoredToken, configured_settings, stored_logins,
 };
 use crate::list_document::ListDocument;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
-use crate::time_format::format_duration;
+use crate::time_format::{format_duration, now_s};
 use keyferry::config::{Config, DEFAULT_ACCOUNT};
 use keyferry::error::{ErrorKind, Result};
 use keyferry::session::Session;

@@ -5,16 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use keyferry::error::{Error, ErrorKind};
 use keyferry::ffi::status;
 use keyferry_cli::commands::curl::STOP_CONFIG;
 use keyferry_cli::exit_code::{EXIT_USAGE, of_error};
 use keyferry_sandbox::{Fault, credentials as c};
-use keyferry_testing::child::{ProgramOutput, run_with_input};
+use keyferry_testing::child::{ProgramOutput, run_with_input, start_and_read};
 use keyferry_testing::documents::read;
 use keyferry_testing::harness::Harness;
 use serde_json::{Map, Value, json};
@@ -337,14 +336,7 @@ fn json_documents_of_plugins_keep_their_fields() {
 fn json_document_of_the_sandbox_keeps_its_fields() {
     let harness = Harness::new();
     let mut command = harness.isolated_program(KEYFERRY, &["sandbox", "--json"]);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = String::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut out)
-        .unwrap();
+    let (mut child, out) = start_and_read(&mut command);
     let kill = format!("kill {}", child.id());
     keyferry_testing::compiler::succeed(Command::new("sh").args(["-c", &kill]));
     let status = child.wait().unwrap();

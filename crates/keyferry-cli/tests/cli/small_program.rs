@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,13 +19,13 @@ use keyferry_cli::commands::curl::STOP_CONFIG;
 use keyferry_sandbox::credentials as c;
 
 use crate::programs::{HELPER, KEYFERRY};
-use keyferry_testing::child::run_with_input;
+use keyferry_testing::child::{run_with_input, start_and_read};
 use keyferry_testing::harness::Harness;
 
 /// The lifetime of every token here. The last 200 s of it are the advisory refresh window, and the last 50 s
 /// the mandatory one.
 const LIFETIME_S: i64 = 1000;
-/// What stands for curl: it prints its configuration, and its arguments but the first three.
+/// A script in place of curl. It prints its configuration, and all arguments after the third.
 const CURL: &str = "#!/bin/sh\ncat \"$3\"\nshift 3\nprintf '%s\\n' \"$@\"\n";
 const OTHER_PROFILE: &str = "[profile.other.masv]\nteam = \"x\"\n";
 
@@ -47,7 +47,7 @@ fn full(harness: &Harness) -> PathBuf {
     harness.path("prefix/libexec/keyferry/keyferry")
 }
 
-/// What is on the disk and in the environment before a program runs.
+/// The files and the environment variables that a program finds when it starts.
 struct State {
     name: &'static str,
     /// The age of the stored tokens. `None`: nothing is stored.
@@ -557,20 +557,11 @@ const WAITED_FOR: u64 = 0x4003;
 /// ignored and caught signals.
 fn facts_of_process(harness: &Harness, program: &Path) -> (String, Vec<u8>, [u64; 3]) {
     let mut command = harness.program("/bin/sh", &["-c", "trap '' USR2; exec \"$@\"", "sh"]);
-    let mut child = command
+    command
         .arg(program)
         .arg("sandbox")
-        .env("TMPDIR", harness.path("work"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut printed = String::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut printed)
-        .unwrap();
+        .env("TMPDIR", harness.path("work"));
+    let (mut child, printed) = start_and_read(&mut command);
     assert!(printed.contains("KEYFERRY_SANDBOX_PID"), "{printed}");
     let proc = |name: &str| fs::read(format!("/proc/{}/{name}", child.id())).unwrap();
     let status = String::from_utf8(proc("status")).unwrap();
