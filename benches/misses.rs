@@ -108,7 +108,7 @@ fn chosen_rows() -> Result<Vec<Row>, Failure> {
     Ok(ROWS.into_iter().filter(is_chosen).collect())
 }
 
-/// What all rows share: the server, the relay, and the compiled clients.
+/// The server, the compiled clients and the program of the relay. All rows use them.
 struct Stage {
     harness: Harness,
     relay: PathBuf,
@@ -119,7 +119,7 @@ struct Stage {
     ca_file: PathBuf,
 }
 
-/// What a client logs in with.
+/// The credentials that a client logs in with.
 #[derive(Clone, Copy)]
 enum Login {
     ApiKey,

@@ -55,7 +55,7 @@ impl FileStore {
         }
     }
 
-    /// Says what a look-up does with a damaged record. Otherwise it quarantines the record.
+    /// Sets the way in which a look-up treats a damaged record. The default is [`Damage::Quarantined`].
     #[must_use]
     pub fn on_damage(mut self, damage: Damage) -> Self {
         if let Some(files) = Arc::get_mut(&mut self.files) {

@@ -22,7 +22,7 @@ pub(super) struct Found {
     pub(super) in_memory: bool,
 }
 
-/// What a look-up does with the file of a damaged record.
+/// The way in which a look-up treats the file of a damaged record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
     /// It renames the file, so that the next look-up does not find it.
@@ -35,7 +35,7 @@ pub enum Damage {
 /// this value.
 pub(super) struct RecordFiles {
     pub(super) store: LazyStore,
-    /// What a look-up does with a damaged record.
+    /// The way in which a look-up treats a damaged record.
     pub(super) damage: Damage,
     /// Records that could not be written, or that replace a file which could not be removed. Each
     /// overrides its file until the file has a later generation.

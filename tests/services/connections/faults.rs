@@ -83,7 +83,7 @@ pub(super) const ODD: [Odd; 21] = [
     Odd::Status(503),
 ];
 
-/// What a server does in place of a sound exchange.
+/// The way in which a server spoils an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     End(Point, Ending),

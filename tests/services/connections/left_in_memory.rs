@@ -1,5 +1,5 @@
-//! What connections leave in memory: after `forget`, a rejection, the end of the session, and the 5 s
-//! after which an idle connection is closed, no secret that passed through a connection is found.
+//! Searches the memory for secrets that passed through a connection. None is found after `forget`,
+//! after a rejection, after the end of the session, and once an idle connection was closed after 5 s.
 //!
 //! The services run in the process that starts the one that is searched.
 
